@@ -1,0 +1,117 @@
+"""The backend seam: a plan becomes a program file, and the program runs on the simulator."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+
+from sfopt.backend import Event, Execution
+from sfopt.device import Device
+from sfopt.groups import Network
+from sfopt.host import run_host_ops
+from sfopt.plan import Category, Plan, Transfer
+from sfopt_fpga.disassemble import disassemble
+from sfopt_fpga.emit import emit
+from sfopt_fpga.isa import WORD_BYTES
+from sfopt_fpga.maps import HostCall
+from sfopt_fpga.program import Program
+from sfopt_fpga.simulator import SimulationResult, simulate
+
+__all__ = ["FpgaBackend", "FpgaProgram"]
+
+Int8Array = npt.NDArray[np.int8]
+
+
+class FpgaBackend:
+    """Instructions for the accelerator in `hw/`, executed by the simulator."""
+
+    name = "fpga"
+    description = "instructions for the accelerator, executed by the bit-exact simulator"
+
+    def compile(self, network: Network, plan: Plan, device: Device) -> "FpgaProgram":
+        """Emit the program of `plan`."""
+        return FpgaProgram(network, emit(plan, network, device))
+
+    def disassemble(self, data: bytes) -> str:
+        """A program file as text."""
+        return disassemble(Program.from_bytes(data))
+
+
+@dataclass(frozen=True, eq=False)
+class FpgaProgram:
+    """An emitted program. `run` gives the simulator the program file's bytes and the input data, nothing else."""
+
+    network: Network
+    program: Program
+
+    @cached_property
+    def files(self) -> Mapping[str, bytes]:
+        """`program.sfp` and its disassembly."""
+        return {"program.sfp": self._image, "program.s": disassemble(self.program).encode()}
+
+    @cached_property
+    def _image(self) -> bytes:
+        return self.program.to_bytes()
+
+    @property
+    def program_bytes(self) -> int:
+        """Every instruction word is fetched once; loop bodies repeat from the sequencer's buffer."""
+        return WORD_BYTES * len(self.program.words)
+
+    def run(self, inputs: Mapping[str, Int8Array], *, expose: bool = True) -> Execution:
+        """Simulate. Raises SimulationFault when the program asks for something that the machine must not do."""
+        feeds = {name: _rows_first(value) for name, value in inputs.items()}
+        host = _Host(self.network)
+        result = simulate(self._image, feeds, host, capture=expose)
+        maps = {name: _channels_first(value) for name, value in {**result.tensors, **result.outputs}.items()}
+        return Execution(
+            {**host.values, **maps},
+            _transfers(self.program, result),
+            result.program_bytes,
+            result.cycles,
+            result.busy_cycles,
+            tuple(self._events(result)),
+        )
+
+    def _events(self, result: SimulationResult) -> Iterator[Event]:
+        traced = {t.word: t.tensor for t in self.program.trace}
+        for busy in result.events:
+            label = traced.get(busy.word, f"{busy.opcode.name} {busy.word}")
+            yield Event(busy.engine.name.lower(), label, busy.start_cycle, busy.end_cycle, busy.dram_bytes)
+
+
+class _Host:
+    """Runs the host groups between stretches of the program; what they compute in float stays here."""
+
+    def __init__(self, network: Network) -> None:
+        self.network = network
+        self.values: dict[str, npt.NDArray[np.generic]] = {}
+
+    def __call__(self, call: HostCall, maps: Mapping[str, Int8Array]) -> Mapping[str, Int8Array]:
+        group = next(g for g in self.network.groups if g.name == call.label)
+        ops = [self.network.graph.ops_by_name[name] for name in group.host_ops]
+        feeds = {**self.values, **{name: _channels_first(value) for name, value in maps.items()}}
+        self.values.update(run_host_ops(self.network.graph, ops, feeds))
+        return {name: _rows_first(self.values[name].astype(np.int8)) for name in group.host_outputs}
+
+
+def _transfers(program: Program, result: SimulationResult) -> tuple[Transfer, ...]:
+    """The bytes that the run counted, by region; summed over the run, so the segment is -1."""
+    return tuple(
+        Transfer(-1, region.name, direction, counted[region.name], Category(region.category), region.shortcut)
+        for direction, counted in (("read", result.reads), ("write", result.writes))
+        for region in program.regions
+        if counted.get(region.name, 0)
+    )
+
+
+def _rows_first(value: Int8Array) -> Int8Array:
+    """(1, C, H, W) -> (H, W, C)."""
+    return np.ascontiguousarray(value[0].transpose(1, 2, 0))
+
+
+def _channels_first(value: Int8Array) -> Int8Array:
+    """(H, W, C) -> (1, C, H, W)."""
+    return np.ascontiguousarray(value.transpose(2, 0, 1)[np.newaxis])

@@ -1,0 +1,63 @@
+"""Loop bodies: the words of a band or of a channel tile, with the token bits that are the same at every iteration."""
+
+from collections.abc import Sequence
+
+from sfopt_fpga.isa import Axis, Engine, Opcode
+from sfopt_fpga.tokens import Flow, Word, link
+
+__all__ = ["Body", "band_loop", "reread_loop"]
+
+Body = tuple[list[Word], list[Flow]]
+"""LOOP and the words of its body; the tokens that they pass."""
+
+
+def band_loop(
+    axis: Axis,
+    count: int,
+    loads: Sequence[Word],
+    computes: Sequence[Word],
+    stores: Sequence[Word],
+    load_credits: int,
+    store_credits: int,
+) -> Body:
+    """Loads, then computes, then stores, `count` times. With 1 credit nothing runs ahead; with 2, DMA is one iteration away."""
+    heavy = [w for w in computes if w.opcode is Opcode.COMPUTE]
+    flows = list[Flow]()
+    if loads:
+        link(heavy[-1], loads[0])
+        link(loads[-1], heavy[0])
+        flows += [Flow(Engine.LOAD, Engine.COMPUTE), Flow(Engine.COMPUTE, Engine.LOAD, load_credits)]
+    if stores:
+        link(heavy[-1], stores[0])
+        link(stores[-1], heavy[0])
+        flows += [Flow(Engine.COMPUTE, Engine.STORE), Flow(Engine.STORE, Engine.COMPUTE, store_credits)]
+    body = [*loads, *computes, *stores]
+    return [Word(Opcode.LOOP, {"axis": axis, "count": count, "body": len(body)}), *body], flows
+
+
+def reread_loop(
+    bands: int, tiles: int, rows: Sequence[Word], weights: Word, compute: Word, stores: Sequence[Word], *, overlap: bool
+) -> Body:
+    """For each band: load its rows; for each channel tile: load weights and compute; store.
+
+    Weights may run one tile ahead, but across bands only if the number of tiles is even: both start at the ring's first row again.
+    With `overlap` the rings hold two bands, and rows need no token: weights have waited for a tile of the band before.
+    Without it, the rows wait for the last tile, and compute gives one more token for the first tile.
+    """
+    ahead = 2 if overlap and tiles % 2 == 0 else 1
+    inner, flows = band_loop(Axis.CHANNELS, tiles, [weights], [compute], [], ahead, 0)
+    before, after = _sync(), _sync()
+    if rows and not overlap:
+        link(after, rows[0])
+        flows[-1] = Flow(Engine.COMPUTE, Engine.LOAD, ahead + 1)
+    if stores:
+        link(after, stores[0])
+        link(stores[-1], before)
+        flows += [Flow(Engine.COMPUTE, Engine.STORE), Flow(Engine.STORE, Engine.COMPUTE, 1 + overlap)]
+    opening, closing = ([w] if len(w.values) > 1 else [] for w in (before, after))
+    body = [*rows, *opening, *inner, *closing, *stores]
+    return [Word(Opcode.LOOP, {"axis": Axis.ROWS, "count": bands, "body": len(body)}), *body], flows
+
+
+def _sync() -> Word:
+    return Word(Opcode.SYNC, {"engine": int(Engine.COMPUTE)})

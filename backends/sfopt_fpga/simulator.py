@@ -1,0 +1,177 @@
+"""Runs a program: exact numbers, counted bytes, cycles, and a fault for everything that a machine must not be asked to do.
+
+Its only inputs are the program and the input data. Execution comes first, in program order (`order.py` says why that is every
+order); the cycles are played afterwards from what was executed, so no number depends on one.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from sfopt.arithmetic.rounding import Int8Array
+from sfopt.errors import UsageError
+from sfopt_fpga.compute import Band, Computer, compute_span
+from sfopt_fpga.dram import Dram
+from sfopt_fpga.isa import ENGINES, WORD_BYTES, Engine, Opcode
+from sfopt_fpga.maps import HostCall, Port
+from sfopt_fpga.memory import Scratchpad
+from sfopt_fpga.order import Order
+from sfopt_fpga.playback import Busy, Task, schedule_tasks
+from sfopt_fpga.program import Program
+from sfopt_fpga.sequencer import Step, run_sequence
+from sfopt_fpga.timing import SETUP_CYCLES, SYNC_CYCLES, compute_instruction_cycles
+from sfopt_fpga.transfer import transfer_rows, transfer_span
+
+__all__ = ["HostFunction", "SimulationResult", "simulate"]
+
+HostFunction = Callable[[HostCall, Mapping[str, Int8Array]], Mapping[str, Int8Array]]
+"""Runs one host call: int8 (height, width, channels) arrays by tensor name, in and out."""
+
+
+@dataclass(frozen=True)
+class SimulationResult:
+    """What one run showed. Arrays are int8 (height, width, channels).
+
+    `reads` and `writes` are bytes by region name; `program_bytes` the instruction fetches. `tensors` holds what was captured.
+    """
+
+    outputs: Mapping[str, Int8Array]
+    tensors: Mapping[str, Int8Array]
+    reads: Mapping[str, int]
+    writes: Mapping[str, int]
+    program_bytes: int
+    cycles: int
+    busy_cycles: Mapping[str, int]
+    events: tuple[Busy, ...]
+
+
+def simulate(
+    program: Program | bytes,
+    inputs: Mapping[str, npt.NDArray[np.int8]],
+    host: HostFunction | None = None,
+    *,
+    capture: bool = False,
+) -> SimulationResult:
+    """Run `program` (or a program file's bytes) on int8 inputs of shape (height, width, channels), a leading 1 allowed.
+
+    `host` runs the HOST instructions; `capture` collects every tensor of the trace table, also those that never leave a ring.
+    Raises SimulationFault naming the instruction, UsageError for inputs that do not fit, ProgramError for a wrong file.
+    """
+    machine = _Machine(program if isinstance(program, Program) else Program.from_bytes(program), host, capture=capture)
+    return machine.run(inputs)
+
+
+class _Machine:
+    def __init__(self, program: Program, host: HostFunction | None, *, capture: bool) -> None:
+        self.program, self.host = program, host
+        self.dram, self.scratchpad = Dram(program), Scratchpad(program.device)
+        self.computer, self.order = Computer(self.scratchpad), Order()
+        self.tasks: list[Task] = []
+        self.capture = _Capture(program) if capture else None
+
+    def run(self, inputs: Mapping[str, npt.NDArray[np.int8]]) -> SimulationResult:
+        start = Step(0, Opcode.HOST, {}, (0, 0))
+        for port in self.program.inputs:
+            self.dram.host_write(start, port, _fitting(inputs, port, "input"), counted=False)
+        for step in run_sequence(self.program.words):
+            self._execute(step)
+        outputs = {p.tensor: self.dram.host_read(step, p, counted=False) for p in self.program.outputs}
+        schedule = schedule_tasks(self.tasks, self.program.device)
+        busy = {
+            e.name.lower(): sum(b.end_cycle - b.start_cycle for b in schedule.busy if b.engine is e) for e in Engine
+        }
+        reads, writes = self.dram.traffic()
+        tensors = self.capture.tensors if self.capture else {}
+        fetched = WORD_BYTES * (step.word + 1)
+        return SimulationResult(outputs, tensors, reads, writes, fetched, schedule.cycles, busy, schedule.busy)
+
+    def _execute(self, step: Step) -> None:
+        if step.opcode is Opcode.END:
+            self.order.join()
+            self.order.check_drained(step)
+            self.tasks.append(Task(step.word, step.opcode, None))
+        elif step.opcode is Opcode.HOST:
+            self.order.join()
+            self._call_host(step)
+            self.tasks.append(Task(step.word, step.opcode, None))
+        else:
+            self._run_on_engine(step)
+
+    def _run_on_engine(self, step: Step) -> None:
+        engine, takes, gives = _tokens(step)
+        access = self.order.begin(step, engine, takes)
+        cycles, dram_bytes = SYNC_CYCLES, 0
+        if step.opcode is Opcode.SETUP:
+            self.computer.configure(step)
+            cycles = SETUP_CYCLES
+        elif step.opcode is Opcode.COMPUTE:
+            band = self.computer.run(access)
+            (first, last), channels = compute_span(step, self.computer.setup)
+            cycles = compute_instruction_cycles(
+                self.computer.setup, last - first, channels[1] - channels[0], self.program.device
+            )
+            if self.capture and band:
+                self.capture.add(step, self.computer.setup, band)
+        elif step.opcode is not Opcode.SYNC:
+            transfer_rows(access, self.scratchpad, self.dram)
+            dram_bytes = transfer_span(step)[1]
+            cycles = self.program.device.dram_latency_cycles if dram_bytes else 1
+        self.order.end(engine, gives)
+        self.tasks.append(Task(step.word, step.opcode, engine, takes, gives, cycles, dram_bytes))
+
+    def _call_host(self, step: Step) -> None:
+        index = step.fields["index"]
+        if index >= len(self.program.host):
+            raise step.fault(f"index {index}, the host table has {len(self.program.host)} entries")
+        call = self.program.host[index]
+        if self.host is None:
+            raise UsageError(f"the program calls the host for `{call.label}`, and no host function was given")
+        given = self.host(call, {p.tensor: self.dram.host_read(step, p) for p in call.reads})
+        for port in call.writes:
+            self.dram.host_write(step, port, _fitting(given, port, f"host result of `{call.label}`"))
+
+
+class _Capture:
+    """Assembles the tensors of the trace table from what COMPUTE instructions write."""
+
+    def __init__(self, program: Program) -> None:
+        self.traces = {t.word: t for t in program.trace}
+        self.tensors: dict[str, Int8Array] = {}
+
+    def add(self, step: Step, setup: Mapping[str, int], band: Band) -> None:
+        trace = self.traces.get(step.word)
+        if trace is None:
+            return
+        channel = band.channel - step.fields["out_channel"] + trace.channel_offset
+        shape = (setup["out_height"], setup["out_width"], trace.channel_offset + setup["out_channels"])
+        known = self.tensors.get(trace.tensor)
+        if known is None:
+            known = np.zeros(shape, np.int8)
+        elif known.shape[2] < shape[2]:
+            known = np.pad(known, ((0, 0), (0, 0), (0, shape[2] - known.shape[2])))
+        rows, _, channels = band.values.shape
+        known[band.row : band.row + rows, :, channel : channel + channels] = band.values
+        self.tensors[trace.tensor] = known
+
+
+def _tokens(step: Step) -> tuple[Engine, tuple[int, int], tuple[int, int]]:
+    """Engine, tokens taken and tokens given of an instruction."""
+    fields = step.fields
+    if step.opcode is Opcode.SYNC:
+        if fields["engine"] not in tuple(Engine):
+            raise step.fault(f"engine {fields['engine']} does not exist")
+        return Engine(fields["engine"]), (fields["wait0"], fields["wait1"]), (fields["signal0"], fields["signal1"])
+    wait, signal = fields.get("wait", 0), fields.get("signal", 0)
+    return ENGINES[step.opcode], (wait & 1, wait >> 1), (signal & 1, signal >> 1)
+
+
+def _fitting(arrays: Mapping[str, npt.NDArray[np.int8]], port: Port, what: str) -> Int8Array:
+    shape = (port.height, port.width, port.channels)
+    array = arrays.get(port.tensor)
+    if array is None:
+        raise UsageError(f"{what} `{port.tensor}` is missing")
+    if array.dtype != np.int8 or array.shape not in (shape, (1, *shape)):
+        raise UsageError(f"{what} `{port.tensor}` is {array.dtype}{array.shape}, needs int8{shape}")
+    return array.reshape(shape)

@@ -1,0 +1,79 @@
+"""Running an integer graph in ONNX Runtime, every int8 tensor in view: the oracle that all other backends are compared with."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+
+from sfopt.backend import Execution
+from sfopt.device import Device
+from sfopt.graph import Graph
+from sfopt.groups import Network
+from sfopt.host import run_model
+from sfopt.plan import Plan
+from sfopt_ort.export import model_bytes
+
+__all__ = ["OrtBackend", "OrtModel", "accelerator_part", "integer_tensors", "run"]
+
+MODEL_FILE = "model.int8.onnx"
+
+
+def integer_tensors(graph: Graph) -> tuple[str, ...]:
+    """Names of what the integer operators of `graph` write, in order."""
+    return tuple(op.output for op in graph.ops if graph.is_integer(op))
+
+
+def run(
+    graph: Graph, inputs: Mapping[str, npt.NDArray[np.generic]], outputs: Sequence[str] | None = None
+) -> dict[str, npt.NDArray[np.generic]]:
+    """Run integer `graph` and return `outputs`, by default the graph's own and every int8 tensor that it computes.
+
+    Int8 tensors are kept whole (one byte per element); what a look-up computes in float is freed as the run goes.
+    """
+    if outputs is None:
+        outputs = tuple(dict.fromkeys((*graph.outputs, *integer_tensors(graph))))
+    exposed = graph.with_ops(graph.ops, outputs=outputs)
+    return run_model(model_bytes(exposed), inputs, list(outputs))
+
+
+def accelerator_part(network: Network) -> Graph:
+    """The graph between the first and the last int8 feature map, without the host's head and tail."""
+    ends = {*network.head, *network.tail}
+    ops = [op for op in network.graph.ops if op.name not in ends]
+    return network.graph.with_ops(ops, inputs=network.inputs, outputs=network.outputs)
+
+
+@dataclass(frozen=True, eq=False)
+class OrtModel:
+    """A network as an ONNX model; `plan` and device do not matter to ONNX Runtime."""
+
+    network: Network
+
+    @property
+    def program_bytes(self) -> int:
+        """ONNX Runtime has no instructions to fetch."""
+        return 0
+
+    @cached_property
+    def files(self) -> Mapping[str, bytes]:
+        """The whole network, from float inputs to float outputs."""
+        return {MODEL_FILE: model_bytes(self.network.graph)}
+
+    def run(self, inputs: Mapping[str, npt.NDArray[np.int8]], *, expose: bool = True) -> Execution:
+        """Run on int8 inputs by network input name; with `expose`, every int8 tensor comes back."""
+        tensors = run(accelerator_part(self.network), inputs, None if expose else self.network.outputs)
+        return Execution({name: np.asarray(value, np.int8) for name, value in tensors.items()})
+
+
+class OrtBackend:
+    """ONNX Runtime as a backend: no instructions, no traffic, only the right answer."""
+
+    name = "ort"
+    description = "ONNX Runtime on the CPU: the reference answer, bit for bit"
+
+    def compile(self, network: Network, plan: Plan, device: Device) -> OrtModel:
+        """The network as an ONNX model."""
+        del plan, device
+        return OrtModel(network)

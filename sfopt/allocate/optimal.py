@@ -1,0 +1,202 @@
+"""The proven planner: choice program and placement program, in turns, until the placement reaches the choice's bound.
+
+The choice program knows capacity but not addresses, so each of its optima is a lower bound. A choice that cannot be placed as low as it
+promises yields a cut, valid for every choice, and the choice program runs again. When a placement reaches the promise, both are optimal.
+"""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from sfopt.allocate.choice import ChoiceResult, Known, Limits, solve_choice
+from sfopt.allocate.cuts import Cut, cut_from, step_floors, weaker
+from sfopt.allocate.options import Option, without_cycles
+from sfopt.allocate.placement import place
+from sfopt.allocate.problem import Choice, Problem
+from sfopt.allocate.rectangles import Layout, rectangles
+from sfopt.allocate.switches import Switches
+from sfopt.errors import InfeasibleError
+from sfopt.plan import Objective, Status
+
+__all__ = ["Progress", "Solution", "solve"]
+
+Progress = Callable[[str, int, int], None]
+"""Called with a level's name, its best value and its bound."""
+
+EXPLAIN_SECONDS = 1.0
+"""Longest single placement solve while a failed placement is explained."""
+TIDY_SECONDS = 0.5
+"""Time given to finding, among equal choices, one that is easy to place."""
+
+
+@dataclass(frozen=True)
+class Solution:
+    """A placed choice, and what was proven about it. `placed` follows the layout's items."""
+
+    choice: Choice
+    layout: Layout
+    offsets: tuple[int, ...]
+    objectives: tuple[Objective, ...]
+    iterations: int
+
+
+@dataclass
+class _Search:
+    problem: Problem
+    order: Sequence[str]
+    deadline: float
+    limits: Limits
+    switches: Switches
+    on_progress: Progress | None
+    known: Known = field(default_factory=Known)
+    values: dict[str, int] = field(default_factory=dict)
+    proven: dict[str, bool] = field(default_factory=dict)
+    lean: Mapping[int, tuple[Option, ...]] = field(default_factory=dict)
+
+    def left(self, at_most: float | None = None) -> Limits:
+        """Limits for one solve within the time that is left."""
+        seconds = max(0.0, self.deadline - time.monotonic())
+        return Limits(seconds if at_most is None else min(seconds, at_most), self.limits.seed, self.limits.workers)
+
+    @property
+    def out_of_time(self) -> bool:
+        return time.monotonic() >= self.deadline
+
+
+def solve(
+    problem: Problem,
+    order: Sequence[str],
+    limits: Limits,
+    switches: Switches,
+    on_progress: Progress | None = None,
+) -> Solution | None:
+    """The lexicographic optimum in `order`, or the best found in time; None when no choice could be placed in time."""
+    search = _Search(problem, order, time.monotonic() + limits.seconds, limits, switches, on_progress)
+    search.lean = {s: without_cycles(o) if switches.drop_dominated else o for s, o in problem.options.items()}
+    best: Solution | None = None
+    rounds = 0
+    while True:
+        rounds += 1
+        choice = _choose(search)
+        if choice is None:
+            break
+        layout = rectangles(problem, choice)
+        target = search.values["peak"]
+        placed = place(layout, problem.device, target, search.left(), constructive=switches.constructive_placement)
+        if placed.offsets is not None:
+            best = _better(search, best, Solution(choice, layout, placed.offsets, (), rounds), placed.peak_bytes)
+        if best is not None and all(o.status is Status.OPTIMAL for o in best.objectives) or search.out_of_time:
+            break
+        if placed.bound_bytes <= target:
+            break  # the placement program ran out of time: nothing to learn from
+        search.known.cuts.append(_explain(search, layout, placed.bound_bytes))
+    return best
+
+
+def _choose(search: _Search) -> Choice | None:
+    """The lexicographic optimum of the choice program under all cuts. Values of levels proven before are tried first."""
+    last = search.order[-1]
+    if len(search.values) == len(search.order) and all(search.proven.values()):
+        result = _level(search, last, {name: search.values[name] for name in search.order[:-1]}, None)
+        if result.choice is not None:
+            return _tidy(search, result.choice)
+    fixed, hint = dict[str, int](), None
+    for name in search.order:
+        result = _level(search, name, fixed, hint)
+        if result.choice is None:
+            return None
+        fixed[name], hint = result.value, result.choice
+    assert hint is not None
+    return _tidy(search, hint)
+
+
+def _level(search: _Search, name: str, fixed: Mapping[str, int], hint: Choice | None) -> ChoiceResult:
+    """Minimise one level; whenever a step of the answer cannot be stacked as promised, add a floor and solve again."""
+    options = search.lean if "cycles" not in {name, *fixed} else search.problem.options
+    while True:
+        result = solve_choice(search.problem, options, name, fixed, search.known, search.left(), search.switches, hint)
+        if result.choice is None:
+            if result.status is Status.OPTIMAL and not fixed:
+                raise InfeasibleError(_why(search))
+            return result
+        ceiling = fixed.get("peak", result.value if name == "peak" else search.problem.device.sram_bytes)
+        floors = step_floors(search.problem, result.choice, ceiling) if search.switches.step_cuts else []
+        if floors and not search.out_of_time:
+            search.known.floors += floors
+            continue
+        break
+    search.values[name], search.proven[name] = result.value, result.status is Status.OPTIMAL
+    if search.on_progress is not None:
+        search.on_progress(name, result.value, result.bound)
+    return result
+
+
+def _tidy(search: _Search, choice: Choice) -> Choice:
+    """Among choices with the same values, one with little in the scratchpad: easier to place. Costs nothing that was proven."""
+    result = solve_choice(
+        search.problem,
+        search.problem.options,
+        "volume",
+        {name: search.values[name] for name in search.order},
+        search.known,
+        search.left(TIDY_SECONDS),
+        search.switches,
+        choice,
+    )
+    return choice if result.choice is None else result.choice
+
+
+def _better(search: _Search, best: Solution | None, found: Solution, peak_bytes: int) -> Solution:
+    """The better of two placed solutions, with what is proven about it now."""
+    problem = search.problem
+    values = {"traffic": problem.traffic(found.choice), "cycles": problem.cycles(found.choice), "peak": peak_bytes}
+    if best is not None:
+        old = {o.name: o.value for o in best.objectives}
+        if [old[n] for n in search.order] <= [values[n] for n in search.order]:
+            values, found = old, Solution(best.choice, best.layout, best.offsets, (), found.iterations)
+    objectives, exact = list[Objective](), True
+    for name in search.order:
+        bound = min(values[name], search.values[name]) if exact and search.proven[name] else 0
+        status = Status.OPTIMAL if bound == values[name] else Status.FEASIBLE
+        objectives.append(Objective(name, values[name], bound, status))
+        exact = exact and status is Status.OPTIMAL
+    return Solution(found.choice, found.layout, found.offsets, tuple(objectives), found.iterations)
+
+
+def _explain(search: _Search, layout: Layout, bound_bytes: int) -> Cut:
+    """The smallest set of buffers found that alone cannot be placed as low as the choice promised."""
+    target = search.values["peak"]
+    steps = max((r.last for r in layout.items), default=0) + 1
+    load = [sum(layout.items[i].size_bytes for i in layout.live_at(s, s)) for s in range(steps)]
+    for width in (2, 3, 4, 6, 10) if search.switches.step_cuts else ():
+        windows = sorted(range(max(1, steps - width + 1)), key=lambda s: (-sum(load[s : s + width]), s))
+        for start in windows[:12]:
+            part = layout.part(layout.live_at(start, start + width - 1))
+            bound = _bound(search, part, target)
+            if bound > target:
+                return _shrunk(search, part, bound, target)
+    return cut_from(layout, bound_bytes)
+
+
+def _bound(search: _Search, part: Layout, target: int) -> int:
+    return place(part, search.problem.device, target, search.left(EXPLAIN_SECONDS)).bound_bytes
+
+
+def _shrunk(search: _Search, part: Layout, bound: int, target: int) -> Cut:
+    """Drop or shrink items one by one while the rest still proves the point."""
+    names = [r.name for r in sorted(part.items, key=lambda r: (r.size_bytes, r.name))]
+    for name in names:
+        index = next(i for i, r in enumerate(part.items) if r.name == name)
+        for smaller in weaker(part, search.problem, index):
+            height = _bound(search, smaller, target) if not search.out_of_time else target
+            if height > target:
+                part, bound = smaller, height
+                break
+    return cut_from(part, bound)
+
+
+def _why(search: _Search) -> str:
+    floors = search.known.floors
+    network = search.problem.network
+    where = f", the last of them group `{network.groups[floors[-1].step].name}`" if floors else ""
+    return f"scratchpad of {search.problem.device.sram_bytes} B has no placement: {len(floors)} steps need more{where}"

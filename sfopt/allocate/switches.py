@@ -1,0 +1,21 @@
+"""Modelling tricks of the integer programs, each of which may be turned off without changing an optimum."""
+
+from dataclasses import dataclass
+
+__all__ = ["Switches"]
+
+
+@dataclass(frozen=True)
+class Switches:
+    """What the solver is helped with. Tests run every switch on and off and expect equal objective values."""
+
+    drop_dominated: bool = True
+    """Leave out options that another option of the same pattern beats or equals in every buffer and every cost term."""
+    bank_floors: bool = True
+    """Tell the choice program, per option, the least height of its operands in disjoint banks, not only their sum."""
+    hints: bool = True
+    """Start each level of the choice program from the solution of the level before."""
+    constructive_placement: bool = True
+    """Try first-fit orders before the placement program."""
+    step_cuts: bool = True
+    """Explain a failed placement by one step's buffers where possible, instead of by the whole choice."""

@@ -1,0 +1,277 @@
+"""Optimizer for CNN accelerators with little on-chip memory: from a network to a proven plan and a verified program."""
+
+import os
+import sys
+import traceback
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from sfopt import __version__, demo, pipeline, report
+from sfopt.allocate import METHODS
+from sfopt.backend import Disassembler, backend_names, load_backend
+from sfopt.convert import convert as convert_model
+from sfopt.device import Device, device_names, load_device
+from sfopt.errors import SfoptError, UsageError
+from sfopt.importer import import_model
+from sfopt.opset import supported_ops
+from sfopt.output import output_directory, write_file
+from sfopt.progress import progress_line
+from sfopt.recheck import check_directory
+from sfopt.units import parse_size
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(name="sfopt", help=__doc__, pretty_exceptions_enable=False)
+console = Console()
+errors = Console(stderr=True)
+
+Model = Annotated[Path, typer.Argument(help="ONNX, Keras (.keras, .h5), SavedModel folder or TFLite.", show_default=False)]
+DeviceName = Annotated[str, typer.Option("--device", help="A name from `sfopt devices`, or a TOML file.")]
+Sram = Annotated[str | None, typer.Option("--sram", help="Scratchpad size instead of the device's, e.g. 512K.")]
+Objective = Annotated[str, typer.Option("--objective", help="What to minimise first. This version: traffic.")]
+Method = Annotated[str, typer.Option("--method", help="`optimal`, or a heuristic to compare with.")]
+BackendName = Annotated[str, typer.Option("--backend", help="A name from `sfopt backends`.")]
+Calibration = Annotated[Path | None, typer.Option("--calibration", help="Samples: .npz or a folder of images.")]
+TimeLimit = Annotated[float, typer.Option("--time-limit", min=0.1, help="Seconds that the solver may take.")]
+Seed = Annotated[int, typer.Option("--seed", help="Seed of random samples and of the solver.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print the report as JSON.")]
+NoVerify = Annotated[bool, typer.Option("--no-verify", help="Do not run and compare the program.")]
+
+
+@app.callback(invoke_without_command=True)
+def _root(
+    context: typer.Context,
+    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
+) -> None:
+    if version:
+        console.print(__version__)
+        raise typer.Exit
+    if context.invoked_subcommand is None:
+        console.print(context.get_help(), highlight=False, markup=False)
+
+
+@app.command()
+def optimize(  # noqa: PLR0913 - one parameter per documented option
+    model: Model,
+    device: DeviceName = "kcu1500",
+    sram: Sram = None,
+    objective: Objective = "traffic",
+    method: Method = "optimal",
+    backend: BackendName = "fpga",
+    calibration: Calibration = None,
+    time_limit: TimeLimit = 60.0,
+    seed: Seed = 0,
+    out: Annotated[Path | None, typer.Option("--out", help="Output directory; MODEL.sfopt by default.")] = None,
+    no_verify: NoVerify = False,
+    json: AsJson = False,
+) -> None:
+    """Plan a network, emit its program, run it and compare every tensor with ONNX Runtime."""
+    _require_objective(objective)
+    options = pipeline.Options(
+        device=_device(device, sram),
+        method=_method(method),
+        backend=backend,
+        calibration=calibration,
+        time_limit_s=time_limit,
+        verify=not no_verify,
+        seed=seed,
+    )
+    load_backend(backend)
+    with output_directory(out or Path(f"{model.name}.sfopt")) as directory:
+        result = _run(model, options)
+        facts = report.build_report(result)
+        directory.publish(report.output_files(result, facts))
+    if json:
+        print(report.report_json(facts), end="")
+    else:
+        _print_lines([*report.summary_lines(facts), f"written   {directory.target}"])
+
+
+@app.command()
+def verify(  # noqa: PLR0913
+    model: Model,
+    device: DeviceName = "kcu1500",
+    sram: Sram = None,
+    method: Method = "optimal",
+    backend: BackendName = "fpga",
+    calibration: Calibration = None,
+    time_limit: TimeLimit = 60.0,
+    seed: Seed = 0,
+    json: AsJson = False,
+) -> None:
+    """Compare every tensor of a backend's run with ONNX Runtime; exit 1 at the first mismatch, which is named."""
+    options = pipeline.Options(
+        device=_device(device, sram),
+        method=_method(method),
+        backend=backend,
+        calibration=calibration,
+        time_limit_s=time_limit,
+        seed=seed,
+    )
+    load_backend(backend)
+    facts = report.build_report(_run(model, options))
+    if json:
+        print(report.report_json(facts), end="")
+    else:
+        _print_lines(report.summary_lines(facts))
+
+
+@app.command()
+def convert(
+    model: Model,
+    out: Annotated[Path | None, typer.Option("--out", help="ONNX file to write; MODEL.onnx by default.")] = None,
+) -> None:
+    """Convert a Keras, SavedModel or TFLite model to ONNX."""
+    target = out or Path(f"{model.name}.onnx")
+    content = convert_model(model)
+    write_file(target, content)
+    console.print(f"written   {escape(str(target))} ({len(content)} bytes)", soft_wrap=True, highlight=False)
+
+
+@app.command()
+def check(
+    directory: Annotated[Path, typer.Argument(help="Output directory of `sfopt optimize`.", show_default=False)],
+) -> None:
+    """Re-derive traffic, peak and feasibility of a written plan, without any solver."""
+    _print_lines(check_directory(directory))
+
+
+@app.command()
+def disasm(
+    program: Annotated[Path, typer.Argument(help="A program file.", show_default=False)],
+    backend: BackendName = "fpga",
+) -> None:
+    """Print a program file as text."""
+    try:
+        data = program.read_bytes()
+    except OSError as error:
+        raise UsageError(f"cannot read `{program}`: {error.strerror}") from None
+    chosen = load_backend(backend)
+    if not isinstance(chosen, Disassembler):
+        raise UsageError(f"backend `{backend}` has no program files")
+    print(chosen.disassemble(data), end="")
+
+
+@app.command()
+def explain(
+    model: Model,
+    device: DeviceName = "kcu1500",
+    sram: Sram = None,
+    method: Method = "optimal",
+    calibration: Calibration = None,
+    time_limit: TimeLimit = 60.0,
+) -> None:
+    """Say for each group how it runs, where its output lives and why, and what import declined or left to the host."""
+    options = pipeline.Options(
+        _device(device, sram), _method(method), calibration=calibration, time_limit_s=time_limit, verify=False
+    )
+    result = _run(model, options)
+    console.print(report.explain_table(result.imported.network, result.plan))
+    for host in report.host_ops(result.imported.network):
+        _print_lines([f"host: {host['op']} `{host['name']}`: {host['reason']}"])
+    _print_lines([f"note: {note}" for note in report.import_notes(result)])
+
+
+@app.command()
+def devices(name: Annotated[str | None, typer.Argument(help="A device to print in full.")] = None) -> None:
+    """List the devices, or print one with the source of each figure."""
+    if name is not None:
+        console.print(report.device_table(load_device(name)))
+        return
+    table = Table("name", "lanes", "clock", "scratchpad", "description")
+    for known in device_names():
+        device = load_device(known)
+        lanes, clock = f"{device.lanes_in} x {device.lanes_out}", f"{device.clock_hz / 1e6:.0f} MHz"
+        table.add_row(known, lanes, clock, f"{device.sram_bytes // 1024} KiB", device.description)
+    console.print(table)
+
+
+@app.command()
+def backends() -> None:
+    """List the installed backends."""
+    table = Table("name", "description")
+    for name in backend_names():
+        table.add_row(name, load_backend(name).description)
+    console.print(table)
+
+
+@app.command()
+def ops() -> None:
+    """List the operators that the accelerator runs, and what happens to the others."""
+    table = Table("operator", "runs as", "conditions")
+    for row in supported_ops():
+        table.add_row(*row)
+    console.print(table)
+
+
+@app.command("demo")
+def run_demo(
+    device: DeviceName = "sim8",
+    images: Annotated[int, typer.Option("--images", min=1, help="Test images to run on the simulator.")] = 100,
+    out: Annotated[Path | None, typer.Option("--out", help="Keep the output files here.")] = None,
+) -> None:
+    """Take the embedded trained network through the whole flow and report float, int8 and on-simulator accuracy."""
+    with progress_line(errors) as progress:
+        outcome = demo.run(load_device(device), images, progress)
+    if out is not None:
+        with output_directory(out) as directory:
+            directory.publish(report.output_files(outcome.result, report.build_report(outcome.result)))
+    _print_lines([*report.summary_lines(report.build_report(outcome.result)), *outcome.lines])
+
+
+def _run(model: Path, options: pipeline.Options) -> pipeline.Result:
+    with progress_line(errors) as progress:
+        result = pipeline.optimize(model, options, progress)
+    for warning in result.imported.warnings:
+        errors.print(f"[yellow]warning:[/yellow] {escape(warning)}", soft_wrap=True, highlight=False)
+    return result
+
+
+def _device(name: str, sram: str | None) -> Device:
+    device = load_device(name)
+    return device if sram is None else device.with_sram(parse_size(sram))
+
+
+def _method(name: str) -> str:
+    if name not in METHODS:
+        raise UsageError(f"unknown method `{name}`; known: {', '.join(METHODS)}")
+    return name
+
+
+def _require_objective(name: str) -> None:
+    if name != "traffic":
+        raise UsageError(f"objective `{name}` is not available; this version minimises: traffic")
+
+
+def _print_lines(lines: list[str]) -> None:
+    for line in lines:
+        console.print(escape(line), soft_wrap=True, highlight=False)
+
+
+def main() -> None:
+    """Entry point: every failure is one line on standard error and an exit code; SFOPT_DEBUG=1 adds the traceback."""
+    try:
+        code = app(standalone_mode=False)
+    except SfoptError as error:
+        code = _fail(str(error), error.exit_code)
+    except typer.Abort:
+        code = _fail("interrupted", 130)
+    except typer.TyperException as error:
+        code = _fail(error.format_message(), 2)
+    except KeyboardInterrupt:
+        code = _fail("interrupted", 130)
+    except Exception as error:  # noqa: BLE001 - the last line of defence: a defect of ours, still one line
+        code = _fail(f"internal error: {type(error).__name__}: {error}; SFOPT_DEBUG=1 shows where", 1)
+    sys.exit(code or 0)
+
+
+def _fail(text: str, code: int) -> int:
+    if os.environ.get("SFOPT_DEBUG"):
+        traceback.print_exc()
+    errors.print(f"sfopt: {escape(' '.join(text.split()))}", soft_wrap=True, highlight=False)
+    return code

@@ -1,0 +1,166 @@
+"""TensorFlow -> ONNX: Keras models and files, SavedModel folders, TFLite files.
+
+TensorFlow and tf2onnx are optional and imported on first use.
+"""
+
+import contextlib
+import logging
+import os
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from sfopt.errors import MissingExtraError, ModelError
+
+__all__ = ["CONVERTIBLE_SUFFIXES", "OPSET", "convert", "is_convertible"]
+
+OPSET = 18
+"""The opset that tf2onnx is asked for, the newest that it writes."""
+
+CONVERTIBLE_SUFFIXES = (".h5", ".hdf5", ".keras", ".tflite")
+
+
+def is_convertible(path: Path) -> bool:
+    """Whether `convert` takes the path: a Keras or TFLite file by its suffix, a SavedModel folder by what is in it."""
+    if path.is_dir():
+        return (path / "saved_model.pb").is_file()
+    return path.suffix.lower() in CONVERTIBLE_SUFFIXES
+
+
+def convert(source: Any) -> bytes:
+    """The ONNX model, batch 1, of a Keras model object or of a `.keras`, `.h5`, `.tflite` file or SavedModel folder.
+
+    Raises MissingExtraError without TensorFlow and tf2onnx, ModelError when the source cannot be read or converted.
+    """
+    if isinstance(source, str | Path):
+        path = Path(source)
+        if not path.exists():
+            raise ModelError(f"{path}: no such file")
+        if not is_convertible(path):
+            known = ", ".join(CONVERTIBLE_SUFFIXES)
+            raise ModelError(f"{path}: not a TensorFlow model: needs a SavedModel folder or one of {known}")
+    with _quiet():
+        _import_tensorflow()
+        return _from_path(Path(source)) if isinstance(source, str | Path) else _from_keras(source, "model")
+
+
+def _import_tensorflow() -> None:
+    try:
+        import tensorflow  # noqa: F401
+        import tf2onnx  # noqa: F401
+    except ImportError:
+        raise MissingExtraError("reading TensorFlow models", "tf") from None
+    logging.getLogger("tf2onnx").setLevel(logging.CRITICAL)
+    logging.getLogger("tensorflow").setLevel(logging.CRITICAL)
+
+
+def _from_path(path: Path) -> bytes:
+    import keras
+    import tensorflow as tf
+
+    if path.suffix.lower() == ".tflite":
+        return _from_tflite(path)
+    if path.is_dir():
+        loaded = _attempt(lambda: tf.saved_model.load(str(path)), path, "cannot be read as a SavedModel")
+        return _from_saved_model(loaded, str(path))
+    model = _attempt(lambda: keras.models.load_model(path, compile=False), path, "cannot be read as a Keras model")
+    return _from_keras(model, str(path))
+
+
+def _from_keras(model: Any, label: str) -> bytes:
+    import tensorflow as tf
+
+    if not getattr(model, "inputs", None) or not callable(model):
+        raise ModelError(f"{label}: needs a Keras model with known inputs, got {type(model).__name__}")
+    names = ["input"] if len(model.inputs) == 1 else [f"input_{i}" for i in range(len(model.inputs))]
+    specs = [
+        tf.TensorSpec(_batch_one(tensor.shape, name, label), tensor.dtype, name=name)
+        for name, tensor in zip(names, model.inputs, strict=True)
+    ]
+
+    def forward(*tensors: Any) -> Mapping[str, Any]:
+        result = model(tensors[0] if len(tensors) == 1 else list(tensors), training=False)
+        return _named(list(result.values()) if isinstance(result, Mapping) else result)
+
+    return _from_function(forward, specs, label)
+
+
+def _from_saved_model(loaded: Any, label: str) -> bytes:
+    import tensorflow as tf
+
+    signatures: Mapping[str, Any] = loaded.signatures
+    if not signatures:
+        raise ModelError(f"{label}: the SavedModel has no signature to call")
+    signature = signatures.get("serving_default") or next(iter(signatures.values()))
+    arguments: Mapping[str, Any] = signature.structured_input_signature[1]
+    specs = [tf.TensorSpec(_batch_one(s.shape, n, label), s.dtype, name=n) for n, s in arguments.items()]
+
+    def forward(*tensors: Any) -> Mapping[str, Any]:
+        result = signature(**dict(zip(arguments, tensors, strict=True)))
+        return _named(list(result.values()))
+
+    return _from_function(forward, specs, label)
+
+
+def _from_tflite(path: Path) -> bytes:
+    import tf2onnx
+
+    model, _ = _attempt(
+        lambda: tf2onnx.convert.from_tflite(str(path), opset=OPSET), path, "cannot be converted from TFLite"
+    )
+    data: bytes = model.SerializeToString()
+    return data
+
+
+def _from_function(forward: Callable[..., Any], specs: list[Any], label: str) -> bytes:
+    import tensorflow as tf
+    import tf2onnx
+
+    function = tf.function(forward, input_signature=specs)
+    model, _ = _attempt(
+        lambda: tf2onnx.convert.from_function(function, input_signature=specs, opset=OPSET),
+        label,
+        "cannot be converted to ONNX",
+    )
+    data: bytes = model.SerializeToString()
+    return data
+
+
+def _batch_one(shape: Any, name: str, label: str) -> list[int]:
+    sizes = [int(n) if n is not None else None for n in shape]
+    if sizes and sizes[0] is None:
+        sizes[0] = 1
+    for axis, size in enumerate(sizes):
+        if size is None:
+            raise ModelError(f"{label}: input `{name}`: dimension {axis} is dynamic, needs a fixed size")
+    return [size for size in sizes if size is not None]
+
+
+def _named(results: Any) -> Mapping[str, Any]:
+    results = list(results) if isinstance(results, list | tuple) else [results]
+    return {"output": results[0]} if len(results) == 1 else {f"output_{i}": r for i, r in enumerate(results)}
+
+
+def _attempt(action: Callable[[], Any], label: object, problem: str) -> Any:
+    """The result of `action`; whatever TensorFlow raises becomes a ModelError of one line."""
+    try:
+        return action()
+    except Exception as error:  # noqa: BLE001 - TensorFlow raises anything
+        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+        raise ModelError(f"{label}: {problem}: {lines[0] if lines else type(error).__name__}") from None
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """TensorFlow says nothing on the console: its logs are for those who build it."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
+    level = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(level)

@@ -1,0 +1,74 @@
+"""Running float operators, and whole models, with ONNX Runtime on the host; and why an operator runs there."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import numpy.typing as npt
+import onnxruntime
+
+from sfopt.errors import ModelError, UsageError
+from sfopt.graph import Graph, Op
+from sfopt.onnx_io import write_onnx
+from sfopt.passes.qdq import LAYOUT_OPS
+
+__all__ = ["host_reason", "open_session", "run_host_ops", "run_model"]
+
+Arrays = Mapping[str, npt.NDArray[np.generic]]
+
+_REASONS: Mapping[str, str] = {
+    "ArgMax": "classification results are picked on the host",
+    "ConvTranspose": "the accelerator has no transposed convolution",
+    "DequantizeLinear": "turns int8 back into float where the network's results leave the accelerator",
+    "LogSoftmax": "needs exponentials and sums in float",
+    "MatMul": "multiplies two computed tensors, or weights that are not quantised",
+    "NonMaxSuppression": "box selection depends on the data and runs on the host",
+    "QuantizeLinear": "turns float inputs into int8 where they enter the accelerator",
+    "Softmax": "needs exponentials and sums in float",
+}
+
+
+def host_reason(op: Op) -> str:
+    """One plain sentence on why `op` runs on the host."""
+    if op.op_type in LAYOUT_OPS:
+        return "only moves elements, outside the accelerator's part of the network"
+    return _REASONS.get(op.op_type, f"the accelerator has no int8 form of {op.op_type} here")
+
+
+def open_session(model: bytes) -> onnxruntime.InferenceSession:
+    """A session on the rules of the integer contract: no graph optimisation, exact int8 products."""
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    options.add_session_config_entry("session.x64quantprecision", "1")
+    options.log_severity_level = 3
+    try:
+        return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # noqa: BLE001 - onnxruntime raises another class for every status code
+        raise ModelError(f"ONNX Runtime refuses the model: {_one_line(error)}") from None
+
+
+def run_model(model: bytes, feeds: Arrays, outputs: Sequence[str] | None = None) -> dict[str, npt.NDArray[np.generic]]:
+    """Outputs of `model` (all of them by default) by name. Raises UsageError when feeds do not fit."""
+    session = open_session(model)
+    names = [o.name for o in session.get_outputs()] if outputs is None else list(outputs)
+    wanted = [i.name for i in session.get_inputs()]
+    missing = [name for name in wanted if name not in feeds]
+    if missing:
+        raise UsageError(f"input `{missing[0]}` was not given; given: {', '.join(sorted(feeds)) or 'none'}")
+    try:
+        values = session.run(names, {name: np.asarray(feeds[name]) for name in wanted})
+    except Exception as error:  # noqa: BLE001 - as above
+        raise UsageError(f"ONNX Runtime cannot run the model on this input: {_one_line(error)}") from None
+    return dict(zip(names, values, strict=True))
+
+
+def run_host_ops(graph: Graph, ops: Sequence[Op], feeds: Arrays) -> dict[str, npt.NDArray[np.generic]]:
+    """Run `ops` of `graph` on `feeds` (graph inputs or results of earlier parts); every tensor that they write, by name."""
+    written = [name for op in ops for name in op.outputs if name]
+    inner = set(written)
+    read = dict.fromkeys(n for op in ops for n in op.inputs if n and n not in inner and not graph.tensor(n).is_constant)
+    part = graph.with_ops(ops, inputs=tuple(read), outputs=tuple(written))
+    return run_model(write_onnx(part, None), feeds, written)
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())

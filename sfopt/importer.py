@@ -1,0 +1,73 @@
+"""From a file to a grouped int8 network: convert, read, normalise, quantise, lower, group."""
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from sfopt import quantize
+from sfopt.convert import convert, is_convertible
+from sfopt.errors import ModelError
+from sfopt.graph import Graph
+from sfopt.groups import Network, build_network
+from sfopt.onnx_io import read_onnx, write_onnx
+from sfopt.passes import lower_quantized, run_passes
+
+__all__ = ["CALIBRATION_SAMPLES", "Calibration", "Imported", "import_model"]
+
+Sample = Mapping[str, npt.NDArray[np.generic]]
+Calibration = Path | Sequence[Sample] | None
+"""A `.npz` file or folder of images, samples in graph layout, or None for seeded random samples."""
+
+CALIBRATION_SAMPLES = 16
+"""How many samples are read from `--calibration` at most, and how many random ones stand in for it."""
+
+
+@dataclass(frozen=True, eq=False)
+class Imported:
+    """A model ready to plan. `original` is the model as ONNX before any change of ours, `normalised` after the float passes."""
+
+    name: str
+    sha256: str
+    original: bytes
+    normalised: Graph
+    network: Network
+    warnings: tuple[str, ...]
+    sample: Sample | None
+    """The first calibration sample, in the layout of `normalised`; None where calibration was random or not needed."""
+
+
+def import_model(
+    path: Path,
+    calibration: Calibration = None,
+    *,
+    seed: int = 0,
+    on_calibration: Callable[[int, int], None] | None = None,
+) -> Imported:
+    """Read any supported model. Raises ModelError or CalibrationError with one line that names the file, tensor or operator."""
+    if not path.exists():
+        raise ModelError(f"model `{path}` does not exist")
+    converted = convert(path) if is_convertible(path) else None
+    normalised = run_passes(read_onnx(path if converted is None else converted))
+    original = path.read_bytes() if converted is None else converted
+    warnings, sample = tuple[str, ...](), None
+    if quantize.is_quantized(normalised):
+        lowered = lower_quantized(normalised)
+    else:
+        samples, warnings = _samples(normalised, calibration, seed)
+        sample = None if warnings else samples[0]
+        quantised = quantize.quantize(write_onnx(normalised), samples, on_calibration)
+        lowered = lower_quantized(read_onnx(quantised))
+    digest = hashlib.sha256(original).hexdigest()
+    return Imported(path.name, digest, original, normalised, build_network(lowered), warnings, sample)
+
+
+def _samples(graph: Graph, calibration: Calibration, seed: int) -> tuple[Sequence[Sample], tuple[str, ...]]:
+    if calibration is None:
+        return list(quantize.random_calibration(graph, seed, CALIBRATION_SAMPLES)), (quantize.RANDOM_CALIBRATION_WARNING,)
+    if isinstance(calibration, Path):
+        return list(quantize.read_calibration(calibration, graph, CALIBRATION_SAMPLES)), ()
+    return calibration, ()

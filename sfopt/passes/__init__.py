@@ -1,0 +1,49 @@
+"""Graph -> Graph, one verb per file. `PIPELINE` is what happens to a float model after import, in this order."""
+
+from collections.abc import Callable
+
+from sfopt.graph import Graph, verify_graph
+from sfopt.passes.expand_batch_norms import expand_batch_norms
+from sfopt.passes.fold_affines import fold_affines
+from sfopt.passes.fold_flattens import fold_flattens
+from sfopt.passes.fold_pads import fold_pads
+from sfopt.passes.lower_quantized import lower_quantized
+from sfopt.passes.merge_duplicates import merge_duplicates
+from sfopt.passes.merge_reshapes import merge_reshapes
+from sfopt.passes.move_transposes import move_transposes
+from sfopt.passes.order_operands import order_operands
+from sfopt.passes.recognise_activations import recognise_activations
+from sfopt.passes.remove_identities import remove_identities
+from sfopt.passes.resolve_padding import resolve_padding
+from sfopt.passes.rewrite_matmuls import rewrite_matmuls
+from sfopt.passes.unify_operators import unify_operators
+from sfopt.passes.unify_pools import unify_pools
+from sfopt.passes.unify_resizes import unify_resizes
+
+__all__ = ["PIPELINE", "lower_quantized", "run_passes"]
+
+PIPELINE: tuple[Callable[[Graph], Graph], ...] = (
+    unify_operators,
+    expand_batch_norms,
+    resolve_padding,
+    rewrite_matmuls,
+    move_transposes,
+    merge_reshapes,
+    fold_flattens,
+    unify_pools,
+    unify_resizes,
+    fold_pads,
+    recognise_activations,
+    fold_affines,
+    order_operands,
+    merge_duplicates,
+    remove_identities,
+)
+
+
+def run_passes(graph: Graph) -> Graph:
+    """`graph` after every pass of `PIPELINE`, verified after each."""
+    for rewrite in PIPELINE:
+        graph = rewrite(graph)
+        verify_graph(graph)
+    return graph

@@ -1,0 +1,88 @@
+"""What the passes share: applying a rule until nothing changes, replacing operators, fresh names and constants."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+
+import numpy as np
+import numpy.typing as npt
+
+from sfopt.graph import Graph, Op, Tensor
+
+__all__ = ["Rule", "constant", "data_of", "decline", "fresh", "redirect", "scalar_of", "substitute", "sweep"]
+
+Rule = Callable[[Graph, Op], Graph | None]
+"""The rewritten graph, or None where the rule does not apply at that operator."""
+
+
+def sweep(graph: Graph, rule: Rule) -> Graph:
+    """Apply `rule` at every operator, again and again until it applies nowhere."""
+    changed = True
+    while changed:
+        changed = False
+        for op in graph.ops:
+            if graph.ops_by_name.get(op.name) is not op:
+                continue
+            rewritten = rule(graph, op)
+            if rewritten is not None:
+                graph, changed = rewritten, True
+    return graph
+
+
+def substitute(graph: Graph, removed: Sequence[Op], added: Sequence[Op], tensors: Iterable[Tensor] = ()) -> Graph:
+    """`graph` with `added` in the place of `removed`."""
+    gone = {id(op) for op in removed}
+    ops: list[Op] = []
+    for op in graph.ops:
+        if op is removed[-1]:
+            ops.extend(added)
+        if id(op) not in gone:
+            ops.append(op)
+    return graph.with_ops(ops, tensors)
+
+
+def redirect(graph: Graph, op: Op, source: str) -> Graph | None:
+    """`graph` without `op`, whose only output equals tensor `source`; None where both names must live on."""
+    old = op.output
+    keep, drop = (source, old) if old not in graph.outputs else (old, source)
+    if drop in graph.outputs or drop in graph.inputs or graph.tensor(drop).is_constant:
+        return None
+    ops = [_renamed(o, drop, keep) for o in graph.ops if o is not op]
+    return graph.with_ops(ops, [replace(graph.tensor(source), name=keep)])
+
+
+def _renamed(op: Op, old: str, new: str) -> Op:
+    if old not in op.inputs and old not in op.outputs:
+        return op
+    inputs = tuple(new if n == old else n for n in op.inputs)
+    return replace(op, inputs=inputs, outputs=tuple(new if n == old else n for n in op.outputs))
+
+
+def decline(graph: Graph, note: str) -> Graph | None:
+    """`graph` with `note` added; None when it is there already."""
+    return None if note in graph.notes else replace(graph, notes=(*graph.notes, note))
+
+
+def fresh(graph: Graph, base: str) -> str:
+    """`base`, with a number behind it where a tensor or operator of that name exists."""
+    name, number = base, 1
+    while name in graph.tensors or name in graph.ops_by_name:
+        name, number = f"{base}_{number}", number + 1
+    return name
+
+
+def constant(graph: Graph, base: str, data: npt.NDArray[np.generic]) -> Tensor:
+    """A new constant tensor with a fresh name."""
+    return Tensor(fresh(graph, base), data.shape, data.dtype.name, data=data)
+
+
+def data_of(graph: Graph, name: str) -> npt.NDArray[np.generic] | None:
+    """The value of a constant, None for anything else."""
+    return graph.tensor(name).data if name else None
+
+
+def scalar_of(graph: Graph, name: str) -> float | None:
+    """The one value that all elements of a constant have, None when it is not constant or they differ."""
+    data = data_of(graph, name)
+    if data is None or not data.size or np.ptp(data.astype(np.float64)) != 0.0:
+        return None
+    return float(data.flat[0])

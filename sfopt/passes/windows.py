@@ -1,0 +1,46 @@
+"""Kernel, stride, padding and dilation of a sliding window, with `auto_pad` and `ceil_mode` resolved to plain padding."""
+
+from dataclasses import dataclass
+
+from sfopt.graph import Attribute, Graph, Op
+
+__all__ = ["SlidingWindow", "sliding_window"]
+
+
+@dataclass(frozen=True)
+class SlidingWindow:
+    """Rows then columns; pads are top, left, bottom, right."""
+
+    kernel: tuple[int, int]
+    strides: tuple[int, int]
+    pads: tuple[int, int, int, int]
+    dilations: tuple[int, int]
+    grown: bool
+    """Whether `ceil_mode` added padding at the bottom or right."""
+
+    def attributes(self) -> dict[str, Attribute]:
+        """The attributes that every integer operator with a window has."""
+        return {"kernel_shape": self.kernel, "strides": self.strides, "pads": self.pads}
+
+
+def sliding_window(graph: Graph, op: Op, kernel: tuple[int, int]) -> SlidingWindow:
+    """Window of a two-dimensional Conv or pooling operator whose input and output shapes are known."""
+    strides, dilations = _pair(op, "strides"), _pair(op, "dilations")
+    size, result = graph.tensor(op.inputs[0]).shape[2:], graph.tensor(op.output).shape[2:]
+    extent = [(k - 1) * d + 1 for k, d in zip(kernel, dilations, strict=True)]
+    needed = [(o - 1) * s + e - i for o, s, e, i in zip(result, strides, extent, size, strict=True)]
+    mode = op.attributes.get("auto_pad", "NOTSET")
+    if mode in ("SAME_UPPER", "SAME_LOWER"):
+        total = [max(n, 0) for n in needed]
+        small, large = [t // 2 for t in total], [t - t // 2 for t in total]
+        begin, end = (small, large) if mode == "SAME_UPPER" else (large, small)
+        return SlidingWindow(kernel, strides, (begin[0], begin[1], end[0], end[1]), dilations, grown=False)
+    top, left, bottom, right = op.ints("pads") if "pads" in op.attributes and mode == "NOTSET" else (0, 0, 0, 0)
+    extra_rows, extra_columns = max(needed[0] - top - bottom, 0), max(needed[1] - left - right, 0)
+    pads = (top, left, bottom + extra_rows, right + extra_columns)
+    return SlidingWindow(kernel, strides, pads, dilations, grown=extra_rows > 0 or extra_columns > 0)
+
+
+def _pair(op: Op, key: str) -> tuple[int, int]:
+    values = op.ints(key) if key in op.attributes else (1, 1)
+    return values[0], values[1]

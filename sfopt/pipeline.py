@@ -1,0 +1,140 @@
+"""The whole flow on one screen: import, plan, check, compile, run, compare."""
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from sfopt import cost
+from sfopt.allocate import plan as make_plan
+from sfopt.backend import Compiled, Execution, load_backend
+from sfopt.check import PlanFacts, check_plan
+from sfopt.device import Device
+from sfopt.equivalence import Equivalence, compare, require_equal
+from sfopt.errors import EquivalenceError
+from sfopt.execute import accelerator_inputs, network_outputs, random_feeds
+from sfopt.importer import Calibration, Imported, import_model
+from sfopt.plan import Plan
+from sfopt.source import Deviation, deviation
+from sfopt.traffic import Traffic, bytes_per_tensor, tally
+
+__all__ = ["REFERENCE_BACKEND", "Options", "Result", "Verification", "optimize", "verify"]
+
+REFERENCE_BACKEND = "ort"
+
+Progress = Callable[[str, int, int], None]
+"""Called with (stage, done, total); total 0 where a stage has no count."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to run the flow. `calibration` is a file or folder, or samples ready to feed (graph layout)."""
+
+    device: Device
+    method: str = "optimal"
+    backend: str = "fpga"
+    calibration: Calibration = None
+    time_limit_s: float = 60.0
+    verify: bool = True
+    seed: int = 0
+
+
+@dataclass(frozen=True, eq=False)
+class Verification:
+    """What a run on the backend showed against the reference and against the plan."""
+
+    equivalence: Equivalence
+    execution: Execution
+    simulated: Traffic | None
+    deviation: Deviation | None
+
+
+@dataclass(frozen=True, eq=False)
+class Result:
+    """Everything the flow decided and proved."""
+
+    options: Options
+    imported: Imported
+    plan: Plan
+    facts: PlanFacts
+    planned: Traffic
+    compiled: Compiled
+    reference: Compiled
+    verification: Verification | None
+    stage_seconds: Mapping[str, float] = field(default_factory=dict)
+
+
+def optimize(model: Path, options: Options, progress: Progress | None = None) -> Result:
+    """Run the flow on one model. Raises an SfoptError whose text is one line; a check that fails is one of them."""
+    report = progress or (lambda stage, done, total: None)
+    clock = _StageClock(report)
+    with clock.stage("import and quantise"):
+        on_calibration = lambda done, total: report("calibrate", done, total)  # noqa: E731
+        imported = import_model(model, options.calibration, seed=options.seed, on_calibration=on_calibration)
+    network, device = imported.network, options.device
+    with clock.stage("plan"):
+        plan = make_plan(network, device, options.method, time_limit_s=options.time_limit_s, seed=options.seed)
+    with clock.stage("check"):
+        facts = check_plan(plan, network, device)
+    with clock.stage("emit"):
+        compiled = load_backend(options.backend).compile(network, plan, device)
+        reference = load_backend(REFERENCE_BACKEND).compile(network, plan, device)
+    verification = None
+    if options.verify:
+        with clock.stage("simulate and compare"):
+            verification = verify(imported, plan, compiled, reference, seed=options.seed)
+    planned = tally(plan.transfers, compiled.program_bytes)
+    return Result(options, imported, plan, facts, planned, compiled, reference, verification, clock.seconds)
+
+
+def verify(imported: Imported, plan: Plan, compiled: Compiled, reference: Compiled, *, seed: int = 0) -> Verification:
+    """Run one sample on both sides. Raises EquivalenceError at the first wrong element or the first wrong byte count."""
+    network = imported.network
+    feeds = imported.sample or random_feeds(network.graph, seed)
+    inputs = accelerator_inputs(network, feeds)
+    execution = compiled.run(inputs)
+    tensors = tuple(n for g in network.groups for n in g.writes)
+    result = compare(REFERENCE_BACKEND, reference.run(inputs).tensors, execution.tensors, tensors)
+    require_equal(result)
+    simulated = None
+    if execution.transfers is not None:
+        _require_same_bytes(plan, compiled, execution)
+        simulated = tally(execution.transfers, execution.program_bytes or 0)
+    outputs = network_outputs(network, feeds, execution)
+    return Verification(result, execution, simulated, deviation(imported, feeds, outputs))
+
+
+def _require_same_bytes(plan: Plan, compiled: Compiled, execution: Execution) -> None:
+    planned, moved = bytes_per_tensor(plan.transfers), bytes_per_tensor(execution.transfers or ())
+    planned["program", "read"], moved["program", "read"] = compiled.program_bytes, execution.program_bytes or 0
+    for key in sorted(planned.keys() | moved.keys()):
+        if planned.get(key, 0) != moved.get(key, 0):
+            tensor, direction = key
+            raise EquivalenceError(
+                f"tensor `{tensor}` {direction}: plan promises {planned.get(key, 0)} bytes, the run moved {moved.get(key, 0)}"
+            )
+
+
+class _StageClock:
+    def __init__(self, report: Progress) -> None:
+        self.report = report
+        self.seconds: dict[str, float] = {}
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        self.report(name, 0, 0)
+        start = time.perf_counter()
+        yield
+        self.seconds[name] = time.perf_counter() - start
+
+
+def mac_efficiency(result: Result) -> float:
+    """Multiply-accumulates done over what the array could have done in the run's cycles; 0 without a timed run."""
+    cycles = result.verification.execution.cycles if result.verification else None
+    if not cycles:
+        return 0.0
+    macs = sum(cost.group_macs(result.imported.network, g) for g in result.imported.network.groups)
+    return float(np.float64(macs) / (cycles * result.options.device.lanes_in * result.options.device.lanes_out))

@@ -1,0 +1,226 @@
+"""The plan: what is on-chip when, what moves, and what was proven. Frozen data with a JSON round trip; no behaviour.
+
+Time is counted in steps: step s is the execution of `segments[s]`. A buffer is a rectangle, `first_step..last_step` (inclusive) by
+`offset..offset + size_bytes` in the scratchpad. Buffers are named by rule, so that the emitter and the checker find them:
+
+==================  ========================  ==================================================================
+role                name                      meaning
+==================  ========================  ==================================================================
+RESIDENT            ``T``                     feature map T whole on-chip from its producer (or its one load) to its last use
+INPUT               ``s:T``                   rows of spilled T that segment s streams in; `rows` < height makes it a ring
+OUTPUT              ``s:T``                   rows of T that segment s computes and streams out
+WEIGHTS             ``s:T.weights``           weights of the group that writes T, `rows` output channels at a time
+PARAMETERS          ``s:T.parameters``        its tables, biases, factors
+==================  ========================  ==================================================================
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from typing import Any
+
+from sfopt.errors import UsageError
+
+__all__ = [
+    "Buffer",
+    "Category",
+    "Certificate",
+    "DramRegion",
+    "Objective",
+    "Plan",
+    "Role",
+    "Segment",
+    "Status",
+    "Transfer",
+    "WeightMode",
+]
+
+SCHEMA = 1
+
+
+class Role(StrEnum):
+    """Why a buffer exists."""
+
+    RESIDENT = "resident"
+    INPUT = "input"
+    OUTPUT = "output"
+    WEIGHTS = "weights"
+    PARAMETERS = "parameters"
+
+
+class WeightMode(StrEnum):
+    """How a group's convolution weights reach the scratchpad.
+
+    RESIDENT: all of them, once, before the first band. STREAMED: one channel tile at a time, once; the only band is the frame.
+    REREAD: one channel tile at a time, again for every band.
+    """
+
+    RESIDENT = "resident"
+    STREAMED = "streamed"
+    REREAD = "reread"
+
+
+class Category(StrEnum):
+    """What a byte of DRAM traffic belongs to. Re-reads of a network input stay `inputs`."""
+
+    WEIGHTS = "weights"
+    INPUTS = "inputs"
+    OUTPUTS = "outputs"
+    FEATURE_MAPS = "feature_maps"
+
+
+class Status(StrEnum):
+    """OPTIMAL only when bound = objective; FEASIBLE when the solver ran out of time; HEURISTIC when nothing was proven."""
+
+    OPTIMAL = "optimal"
+    FEASIBLE = "feasible"
+    HEURISTIC = "heuristic"
+
+
+@dataclass(frozen=True)
+class Segment:
+    """Groups `first..last` (inclusive), run together. `band_rows` counts output rows of the last group per band."""
+
+    first: int
+    last: int
+    band_rows: int
+    bands: int
+    weight_mode: WeightMode
+    channel_tile: int
+    """Output channels per weight tile; all of them when weights are RESIDENT."""
+    overlap: bool
+    """Rings hold one band more than a step needs, so that DMA runs behind compute."""
+
+    @property
+    def mode(self) -> str:
+        """`frame` for one band, `row` for many."""
+        return "frame" if self.bands == 1 else "row"
+
+
+@dataclass(frozen=True)
+class Buffer:
+    """A placed rectangle. Sizes and offsets in bytes; `rows * row_bytes` is its size."""
+
+    name: str
+    role: Role
+    content: str
+    """Feature map name, or the name of the group whose constants it holds."""
+    rows: int
+    row_bytes: int
+    offset: int
+    first_step: int
+    last_step: int
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes of scratchpad."""
+        return self.rows * self.row_bytes
+
+    @property
+    def end(self) -> int:
+        """First byte behind it."""
+        return self.offset + self.size_bytes
+
+
+@dataclass(frozen=True)
+class Transfer:
+    """DRAM bytes moved by one segment for one tensor or constant block."""
+
+    segment: int
+    tensor: str
+    direction: str
+    """`read` or `write`"""
+    size_bytes: int
+    category: Category
+    shortcut: bool = False
+
+
+@dataclass(frozen=True)
+class DramRegion:
+    """Where a network input, output or spilled map lives in DRAM, relative to the feature-map area."""
+
+    tensor: str
+    offset: int
+    size_bytes: int
+    first_step: int
+    last_step: int
+
+
+@dataclass(frozen=True)
+class Objective:
+    """One level of the lexicographic objective: value reached, proven lower bound."""
+
+    name: str
+    value: int
+    bound: int
+    status: Status
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """What the planner claims. `status` is OPTIMAL only if every level is."""
+
+    method: str
+    status: Status
+    objectives: tuple[Objective, ...]
+    seconds: float
+    iterations: int = 1
+    """Choice/placement rounds until a choice could be placed."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything the emitter needs beside the network and the device."""
+
+    network: str
+    """Fingerprint of the network it is for (`groups.network_fingerprint`)."""
+    device: Mapping[str, Any]
+    segments: tuple[Segment, ...]
+    buffers: tuple[Buffer, ...]
+    transfers: tuple[Transfer, ...]
+    dram: tuple[DramRegion, ...]
+    certificate: Certificate
+
+    @property
+    def peak_bytes(self) -> int:
+        """Highest scratchpad byte in use plus one."""
+        return max((b.end for b in self.buffers), default=0)
+
+    @property
+    def traffic_bytes(self) -> int:
+        """DRAM bytes of data; the program's own fetches are counted when it has been emitted."""
+        return sum(t.size_bytes for t in self.transfers)
+
+    def buffer(self, step: int, content: str, role: Role | None = None) -> Buffer:
+        """The buffer through which segment `step` sees feature map `content`: its own ring if it has one, else the resident one."""
+        table = {b.name: b for b in self.buffers}
+        name = f"{step}:{content}"
+        if role in (Role.WEIGHTS, Role.PARAMETERS):
+            return table[f"{name}.{role.value}"]
+        return table[name] if name in table else table[content]
+
+    def to_json(self) -> str:
+        """Schema 1, stable key order, one line an entry where that is readable."""
+        return json.dumps({"schema": SCHEMA, **asdict(self)}, indent=1)
+
+    @staticmethod
+    def from_json(text: str) -> "Plan":
+        """Inverse of `to_json`; raises UsageError naming what is wrong."""
+        try:
+            raw = json.loads(text)
+            if raw["schema"] != SCHEMA:
+                raise UsageError(f"plan has schema {raw['schema']}, this version reads {SCHEMA}")
+            certificate = raw["certificate"]
+            objectives = tuple(Objective(**{**o, "status": Status(o["status"])}) for o in certificate["objectives"])
+            return Plan(
+                network=raw["network"],
+                device=raw["device"],
+                segments=tuple(Segment(**{**s, "weight_mode": WeightMode(s["weight_mode"])}) for s in raw["segments"]),
+                buffers=tuple(Buffer(**{**b, "role": Role(b["role"])}) for b in raw["buffers"]),
+                transfers=tuple(Transfer(**{**t, "category": Category(t["category"])}) for t in raw["transfers"]),
+                dram=tuple(DramRegion(**d) for d in raw["dram"]),
+                certificate=Certificate(**{**certificate, "status": Status(certificate["status"]), "objectives": objectives}),
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise UsageError(f"not a plan: {type(error).__name__} {error}") from None

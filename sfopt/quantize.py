@@ -1,0 +1,152 @@
+"""Float ONNX -> int8 ONNX in QDQ form, with onnxruntime.quantization.
+
+Activations int8 with a zero point, weights int8 symmetric per output channel, biases int32, ranges by minimum and maximum over the
+calibration samples. Only operators that the accelerator runs are quantised: what the host runs stays float.
+"""
+
+import logging
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Sized
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType, quantize_static
+from onnxruntime.quantization.calibrate import CalibrationDataReader
+
+from sfopt.calibration import RANDOM_CALIBRATION_WARNING, Sample, random_calibration, read_calibration
+from sfopt.errors import CalibrationError
+from sfopt.graph import Graph, Op
+from sfopt.onnx_io import read_onnx
+from sfopt.passes.expand_qoperators import QOPERATORS
+from sfopt.passes.lower_qdq import TABLE_FUNCTIONS
+from sfopt.passes.lowering import feature_map_shape
+from sfopt.passes.qdq import LAYOUT_OPS
+
+__all__ = [
+    "RANDOM_CALIBRATION_WARNING",
+    "is_quantized",
+    "quantize",
+    "quantized_operators",
+    "random_calibration",
+    "read_calibration",
+]
+
+_DENSE = frozenset({"Gemm", "MatMul"})
+_FEATURE_OPS = frozenset(
+    {"Add", "AveragePool", "Concat", "Conv", "GlobalAveragePool", "MaxPool", "Mul", "Resize", "Sum"}
+)
+
+
+def is_quantized(graph: Graph) -> bool:
+    """Whether any operator is in QDQ or QOperator form; such a model is lowered as it is, without calibration."""
+    return any(op.op_type in QOPERATORS or op.op_type in ("DequantizeLinear", "QuantizeLinear") for op in graph.ops)
+
+
+def quantize(model: bytes, calibration: Iterable[Sample], progress: Callable[[int, int], None] | None = None) -> bytes:
+    """The QDQ model of float `model`. `progress` is called with (samples done, samples in all or 0 where unknown).
+
+    Raises CalibrationError when there is no sample. A model without any operator for the accelerator comes back as it is.
+    """
+    graph = read_onnx(model)
+    names = quantized_operators(graph)
+    if not names:
+        return model
+    with tempfile.TemporaryDirectory(prefix="sfopt-") as folder, _quiet():
+        source, target = Path(folder) / "float.onnx", Path(folder) / "int8.onnx"
+        source.write_bytes(model)
+        quantize_static(
+            source,
+            target,
+            _Reader(calibration, progress),
+            quant_format=QuantFormat.QDQ,
+            activation_type=QuantType.QInt8,
+            weight_type=QuantType.QInt8,
+            per_channel=True,
+            calibrate_method=CalibrationMethod.MinMax,
+            op_types_to_quantize=sorted({op.op_type for op in graph.ops if op.name in names}),
+            nodes_to_quantize=names,
+            extra_options={"ForceQuantizeNoInputCheck": True},
+        )
+        return target.read_bytes()
+
+
+def quantized_operators(graph: Graph) -> list[str]:
+    """Names of the operators of float `graph` that get int8 inputs and outputs."""
+    chosen = {op.name for op in graph.ops if _is_for_accelerator(graph, op)}
+    between = _layouts_between(graph, chosen)
+    return [op.name for op in graph.ops if op.name in chosen or op.name in between]
+
+
+def _is_for_accelerator(graph: Graph, op: Op) -> bool:
+    if feature_map_shape(graph.tensor(op.output).shape) is None or graph.tensor(op.output).dtype != "float32":
+        return False
+    computed = [name for name in op.inputs if name and not graph.tensor(name).is_constant]
+    if op.op_type == "Conv" or op.op_type in _DENSE:
+        return len(computed) == 1 and computed[0] == op.inputs[0]
+    if op.op_type == "Concat":
+        (axis,) = op.ints("axis")
+        return axis % len(graph.tensor(op.output).shape) == 1 and len(computed) == len(op.inputs)
+    if op.op_type in ("Add", "Mul", "Sum"):
+        return len(computed) == len(op.inputs) == 2 and all(feature_map_shape(graph.tensor(n).shape) for n in op.inputs)
+    if op.op_type == "Clip":
+        return _clips_around_zero(op)
+    if op.op_type == "Resize":
+        return op.attributes.get("mode", "nearest") == "nearest"
+    return op.op_type in _FEATURE_OPS or op.op_type in TABLE_FUNCTIONS
+
+
+def _clips_around_zero(op: Op) -> bool:
+    """onnxruntime.quantization drops a Clip behind a quantised operator, relying on saturation; int8 ranges always hold zero."""
+    low, high = op.attributes.get("min", -np.inf), op.attributes.get("max", np.inf)
+    return len(op.inputs) == 1 and isinstance(low, int | float) and isinstance(high, int | float) and low <= 0 <= high
+
+
+def _layouts_between(graph: Graph, chosen: set[str]) -> set[str]:
+    """Layout operators on the way from one chosen operator to another: they keep the scale of their input."""
+
+    def follows(op: Op | None) -> bool:
+        while op is not None and op.op_type in LAYOUT_OPS:
+            op = graph.producers.get(op.inputs[0])
+        return op is not None and op.name in chosen
+
+    def leads(op: Op) -> bool:
+        readers = graph.consumers.get(op.output, ())
+        return any(r.name in chosen or (r.op_type in LAYOUT_OPS and leads(r)) for r in readers)
+
+    return {op.name for op in graph.ops if op.op_type in LAYOUT_OPS - {"Identity"} and follows(op) and leads(op)}
+
+
+class _Reader(CalibrationDataReader):  # type: ignore[misc]
+    """Hands samples to the calibrator one at a time."""
+
+    def __init__(self, samples: Iterable[Sample], progress: Callable[[int, int], None] | None) -> None:
+        self._samples = iter(samples)
+        self._total = len(samples) if isinstance(samples, Sized) else 0
+        self._progress = progress
+        self._done = 0
+
+    def get_next(self) -> dict[str, Any] | None:
+        """The next sample; None at the end."""
+        if self._done and self._progress:
+            self._progress(self._done, self._total)
+        sample = next(self._samples, None)
+        if sample is None:
+            if not self._done:
+                raise CalibrationError("calibration data has no samples")
+            return None
+        self._done += 1
+        return {name: np.asarray(value) for name, value in sample.items()}
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """onnxruntime.quantization advises on the root logger to run its own optimiser first; the float passes did that."""
+    root = logging.getLogger()
+    level = root.level
+    root.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        root.setLevel(level)

@@ -1,0 +1,142 @@
+"""`report.json`, schema 1: the figures of one run, as plain data."""
+
+import json
+import math
+from dataclasses import asdict
+from typing import Any
+
+from sfopt import cost
+from sfopt.device import Device
+from sfopt.groups import Kind, Network
+from sfopt.host import host_reason
+from sfopt.pipeline import Result, mac_efficiency
+from sfopt.plan import Plan
+
+__all__ = ["build_report", "host_ops", "import_notes", "report_json"]
+
+SCHEMA = 1
+
+
+def build_report(result: Result) -> dict[str, Any]:
+    """All sizes in bytes, all times in seconds unless the key says otherwise."""
+    verification = result.verification
+    return {
+        "schema": SCHEMA,
+        "model": _model(result),
+        "device": _device(result.options.device),
+        "dram_bytes": {
+            "baseline": cost.baseline_bytes(result.imported.network),
+            "baseline_layer": cost.baseline_layer_bytes(result.imported.network),
+            "compulsory": cost.compulsory_bytes(result.imported.network),
+            "planned": asdict(result.planned),
+            "simulated": asdict(verification.simulated) if verification and verification.simulated else None,
+            "rtl": None,
+        },
+        "sram": {"capacity": result.options.device.sram_bytes, "peak": result.plan.peak_bytes},
+        "solver": _solver(result.plan),
+        "cycles": _cycles(result),
+        "latency_ms": _latency_ms(result),
+        "segments": _segments(result),
+        "equivalence": _equivalence(result),
+        "host_ops": host_ops(result.imported.network),
+        "original": asdict(verification.deviation) if verification and verification.deviation else None,
+        "notes": [*result.imported.warnings, *import_notes(result)],
+        "stage_seconds": {k: round(v, 3) for k, v in result.stage_seconds.items()},
+    }
+
+
+def report_json(report: dict[str, Any]) -> str:
+    """Indented JSON; infinities become null, since JSON has none."""
+    return json.dumps(_finite(report), indent=1) + "\n"
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {k: _finite(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(v) for v in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _model(result: Result) -> dict[str, Any]:
+    network = result.imported.network
+    return {
+        "name": result.imported.name,
+        "sha256": result.imported.sha256,
+        "groups": len(network.groups),
+        "macs": sum(cost.group_macs(network, g) for g in network.groups),
+        "weight_bytes": cost.constant_bytes(network),
+    }
+
+
+def _device(device: Device) -> dict[str, Any]:
+    keys = ("name", "sram_bytes", "lanes_in", "lanes_out", "clock_hz", "dram_bytes_per_s")
+    return {key: getattr(device, key) for key in keys}
+
+
+def _solver(plan: Plan) -> dict[str, Any]:
+    certificate = plan.certificate
+    first = certificate.objectives[0]
+    return {
+        "method": certificate.method,
+        "status": str(certificate.status),
+        "objective": first.value,
+        "bound": first.bound,
+        "seconds": round(certificate.seconds, 3),
+        "levels": [{**asdict(o), "status": str(o.status)} for o in certificate.objectives],
+    }
+
+
+def _cycles(result: Result) -> dict[str, Any] | None:
+    execution = result.verification.execution if result.verification else None
+    if execution is None or execution.cycles is None:
+        return None
+    busy = execution.busy_cycles
+    return {
+        "total": execution.cycles,
+        "compute": busy.get("compute", 0),
+        "dram": busy.get("load", 0) + busy.get("store", 0),
+        "mac_efficiency": round(mac_efficiency(result), 4),
+    }
+
+
+def _latency_ms(result: Result) -> float | None:
+    cycles = _cycles(result)
+    return None if cycles is None else round(1e3 * cycles["total"] / result.options.device.clock_hz, 4)
+
+
+def _segments(result: Result) -> list[dict[str, Any]]:
+    groups = result.imported.network.groups
+    return [
+        {
+            "groups": [groups[i].name for i in range(s.first, s.last + 1)],
+            "mode": "host" if groups[s.first].kind is Kind.HOST else s.mode,
+            "band_rows": s.band_rows,
+            "bands": s.bands,
+            "weight_mode": str(s.weight_mode),
+            "channel_tile": s.channel_tile,
+            "overlap": s.overlap,
+            "dram_bytes": sum(t.size_bytes for t in result.plan.transfers if t.segment == index),
+        }
+        for index, s in enumerate(result.plan.segments)
+    ]
+
+
+def _equivalence(result: Result) -> dict[str, Any] | None:
+    if result.verification is None:
+        return None
+    facts = asdict(result.verification.equivalence)
+    facts.pop("first")
+    return facts
+
+
+def host_ops(network: Network) -> list[dict[str, str]]:
+    """Every op that runs on the host, with its reason."""
+    names = [*network.head, *(n for g in network.groups for n in g.host_ops), *network.tail]
+    ops = [network.graph.ops_by_name[n] for n in names]
+    return [{"op": op.op_type, "name": op.name, "reason": host_reason(op)} for op in ops]
+
+
+def import_notes(result: Result) -> list[str]:
+    """What import decided or declined, each once, in order."""
+    return list(dict.fromkeys([*result.imported.normalised.notes, *result.imported.network.graph.notes]))

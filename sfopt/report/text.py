@@ -1,0 +1,73 @@
+"""What a person reads: ten lines that can be pasted into a mail, and the tables of `explain`, `devices` and `ops`."""
+
+from typing import Any
+
+from rich.table import Table
+
+from sfopt.device import Device
+from sfopt.groups import Network
+from sfopt.plan import Plan
+from sfopt.report.placement import placement_reasons
+from sfopt.units import format_bytes
+
+__all__ = ["device_table", "explain_table", "summary_lines"]
+
+
+def summary_lines(report: dict[str, Any]) -> list[str]:
+    """The closing summary of a run, one statement a line."""
+    model, device, dram, sram = report["model"], report["device"], report["dram_bytes"], report["sram"]
+    planned, solver = dram["planned"], report["solver"]
+    less = 100 * (1 - planned["total"] / dram["baseline"]) if dram["baseline"] else 0.0
+    lines = [
+        f"model     {model['name']}: {model['groups']} groups, {model['macs'] / 1e6:.1f} MMAC, constants {format_bytes(model['weight_bytes'])}",
+        f"device    {device['name']}: {device['lanes_in']} x {device['lanes_out']} lanes at {device['clock_hz'] / 1e6:.0f} MHz, "
+        f"scratchpad {format_bytes(sram['capacity'])}",
+        f"traffic   {planned['total']} bytes planned ({format_bytes(planned['total'])}), {less:.1f} % less than the baseline's {dram['baseline']}",
+        f"          compulsory {dram['compulsory']}, feature maps {planned['feature_maps']}, of that shortcuts {planned['shortcuts']}, "
+        f"program {planned['program']}",
+        f"proof     {solver['method']}: {solver['status']}, objective {solver['objective']}, bound {solver['bound']}, {solver['seconds']:.2f} s",
+        f"scratchpad peak {sram['peak']} of {sram['capacity']} bytes",
+    ]
+    if report["cycles"]:
+        cycles = report["cycles"]
+        lines.append(
+            f"time      {cycles['total']} cycles, {report['latency_ms']:.3f} ms, MAC efficiency {100 * cycles['mac_efficiency']:.1f} % (timing model)"
+        )
+    lines.append(_equivalence_line(report))
+    hosted = report["host_ops"]
+    lines.append(f"host      {len(hosted)} ops: " + (", ".join(dict.fromkeys(h["op"] for h in hosted)) or "none"))
+    return lines
+
+
+def _equivalence_line(report: dict[str, Any]) -> str:
+    equivalence = report["equivalence"]
+    if equivalence is None:
+        return "checked   plan only; the program was not run (--no-verify)"
+    simulated = report["dram_bytes"]["simulated"]
+    moved = f"; simulated traffic {simulated['total']} bytes = planned" if simulated else ""
+    return (
+        f"checked   {equivalence['mismatches']} mismatches in {equivalence['tensors']} tensors, "
+        f"{equivalence['elements']} elements, against {equivalence['reference']}{moved}"
+    )
+
+
+def explain_table(network: Network, plan: Plan) -> Table:
+    """One row per group: how it runs, where its output lives and why, what it moves."""
+    table = Table("step", "group", "kind", "runs as", "output lives", "why", "DRAM bytes", title=network.graph.name)
+    reasons = placement_reasons(network, plan)
+    for step, segment in enumerate(plan.segments):
+        group = network.groups[segment.first]
+        moved = sum(t.size_bytes for t in plan.transfers if t.segment == step)
+        runs = "host" if group.host_ops else f"{segment.mode}, {segment.bands} band(s), weights {segment.weight_mode}"
+        where, why = reasons[group.output]
+        table.add_row(str(step), group.name, str(group.kind), runs, where, why, str(moved))
+    return table
+
+
+def device_table(device: Device) -> Table:
+    """Every figure of a device with its source."""
+    table = Table("figure", "value", "source", title=device.name)
+    for key, value in device.to_dict().items():
+        if key not in ("name", "sources"):
+            table.add_row(key, str(value), device.sources.get(key, ""))
+    return table

@@ -1,0 +1,244 @@
+"""The command line: exit codes and texts, for what works and for what does not."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import onnx
+import pytest
+from onnx import TensorProto, helper
+
+from sfopt.cli import main
+from sfopt.examples import digits_model_path
+
+
+class Run:
+    """One in-process run of the command: exit code, standard output, standard error."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+        self.monkeypatch, self.capsys = monkeypatch, capsys
+
+    def __call__(self, *arguments: object) -> tuple[int, str, str]:
+        self.monkeypatch.setattr(sys, "argv", ["sfopt", *map(str, arguments)])
+        self.monkeypatch.setenv("COLUMNS", "160")
+        with pytest.raises(SystemExit) as stop:
+            main()
+        out, err = self.capsys.readouterr()
+        return int(stop.value.code or 0), out, err
+
+
+@pytest.fixture
+def sfopt(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    return Run(monkeypatch, capsys)
+
+
+def one_line(err: str) -> str:
+    """Standard error must be one line (after warnings), without a traceback."""
+    lines = [line for line in err.splitlines() if not line.startswith("warning:")]
+    assert len(lines) == 1, err
+    assert lines[0].startswith("sfopt: ")
+    assert "Traceback" not in err
+    return lines[0].removeprefix("sfopt: ")
+
+
+def test_optimize_writes_every_file_and_check_confirms(sfopt: Run, tmp_path: Path) -> None:
+    out = tmp_path / "digits"
+    code, text, err = sfopt("optimize", digits_model_path(), "--device", "sim8", "--out", out)
+    assert code == 0, err
+    assert "0 mismatches" in text
+    assert "optimal" in text
+    names = {p.name for p in out.iterdir()}
+    assert {"model.int8.onnx", "plan.json", "program.sfp", "program.s", "report.json", "report.html", "trace.json"} <= names
+    report = json.loads((out / "report.json").read_text())
+    assert report["schema"] == 1
+    assert report["dram_bytes"]["planned"] == report["dram_bytes"]["simulated"]
+    assert report["dram_bytes"]["rtl"] is None
+    assert report["equivalence"]["mismatches"] == 0
+    assert report["solver"]["status"] == "optimal"
+    assert report["solver"]["objective"] == report["solver"]["bound"]
+    assert {h["op"] for h in report["host_ops"]} == {"QuantizeLinear", "DequantizeLinear", "Softmax"}
+    code, text, _ = sfopt("check", out)
+    assert code == 0
+    assert "every rule holds" in text
+    code, text, _ = sfopt("disasm", out / "program.sfp")
+    assert code == 0
+    assert text == (out / "program.s").read_text()
+
+
+def test_check_catches_a_shifted_offset(sfopt: Run, tmp_path: Path) -> None:
+    out = tmp_path / "digits"
+    assert sfopt("optimize", digits_model_path(), "--device", "sim8", "--out", out, "--no-verify")[0] == 0
+    plan = json.loads((out / "plan.json").read_text())
+    largest = max(plan["buffers"], key=lambda b: b["offset"])
+    largest["offset"] = 65536
+    (out / "plan.json").write_text(json.dumps(plan))
+    code, _, err = sfopt("check", out)
+    assert code == 1
+    assert largest["name"] in one_line(err)
+
+
+def test_json_report_is_all_that_is_printed(sfopt: Run, tmp_path: Path) -> None:
+    code, text, _ = sfopt("optimize", digits_model_path(), "--device", "sim8", "--out", tmp_path / "o", "--json", "--no-verify")
+    assert code == 0
+    assert json.loads(text)["equivalence"] is None
+
+
+def test_verify_says_what_was_compared(sfopt: Run) -> None:
+    code, text, _ = sfopt("verify", digits_model_path(), "--device", "sim8")
+    assert code == 0
+    assert "0 mismatches in" in text
+    assert "simulated traffic" in text
+
+
+def test_explain_gives_each_host_op_a_reason(sfopt: Run) -> None:
+    code, text, _ = sfopt("explain", digits_model_path(), "--device", "sim8")
+    assert code == 0
+    assert "host: Softmax" in text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (("devices",), "kcu1500"),
+        (("devices", "kcu1500"), "XCKU115"),
+        (("backends",), "fpga"),
+        (("ops",), "QLinearConv"),
+        (("--version",), "0."),
+        ((), "optimize"),
+    ],
+)
+def test_listings(sfopt: Run, arguments: tuple[str, ...], expected: str) -> None:
+    code, text, _ = sfopt(*arguments)
+    assert code == 0
+    assert expected in text
+
+
+def model_with(op_type: str, domain: str, dims: tuple[object, ...], path: Path) -> Path:
+    x = helper.make_tensor_value_info("x", TensorProto.FLOAT, dims)
+    y = helper.make_tensor_value_info("y", TensorProto.FLOAT, None)
+    node = helper.make_node(op_type, ["x"], ["y"], name="odd", domain=domain)
+    opsets = [helper.make_opsetid("", 17), *([helper.make_opsetid(domain, 1)] if domain else [])]
+    graph = helper.make_graph([node], "g", [x], [y])
+    path.write_bytes(helper.make_model(graph, opset_imports=opsets, ir_version=8).SerializeToString())
+    return path
+
+
+def test_missing_model(sfopt: Run, tmp_path: Path) -> None:
+    code, _, err = sfopt("optimize", tmp_path / "absent.onnx")
+    assert code == 2
+    assert f"`{tmp_path / 'absent.onnx'}` does not exist" in one_line(err)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("keep", [0, 1, 1000, 400_000])
+def test_truncated_model(sfopt: Run, tmp_path: Path, keep: int) -> None:
+    model = tmp_path / "cut.onnx"
+    model.write_bytes(digits_model_path().read_bytes()[:keep])
+    code, _, err = sfopt("optimize", model, "--out", tmp_path / "o")
+    assert code == 2
+    assert "cut.onnx" in one_line(err)
+    assert not (tmp_path / "o").exists()
+
+
+def test_text_file_as_model(sfopt: Run, tmp_path: Path) -> None:
+    (tmp_path / "notes.onnx").write_text("this is not a model\n" * 40)
+    code, _, err = sfopt("optimize", tmp_path / "notes.onnx", "--out", tmp_path / "o")
+    assert code == 2
+    assert "notes.onnx" in one_line(err)
+
+
+def test_unknown_operator(sfopt: Run, tmp_path: Path) -> None:
+    model = model_with("Frobnicate", "", (1, 3, 8, 8), tmp_path / "odd.onnx")
+    code, _, err = sfopt("optimize", model, "--out", tmp_path / "o")
+    assert code == 2
+    assert "Frobnicate" in one_line(err)
+
+
+def test_operator_of_an_unknown_domain(sfopt: Run, tmp_path: Path) -> None:
+    model = model_with("Frobnicate", "org.example", (1, 3, 8, 8), tmp_path / "odd.onnx")
+    code, _, err = sfopt("optimize", model, "--out", tmp_path / "o")
+    assert code == 2
+    assert "Frobnicate" in one_line(err)
+
+
+def test_shapes_that_cannot_be_inferred(sfopt: Run, tmp_path: Path) -> None:
+    model = model_with("Relu", "", (1, 3, "height", "width"), tmp_path / "open.onnx")
+    code, _, err = sfopt("optimize", model, "--out", tmp_path / "o")
+    assert code == 2
+    assert "`x`" in one_line(err)
+    assert "height" in err
+
+
+def test_sram_too_small_for_any_plan(sfopt: Run, tmp_path: Path) -> None:
+    code, _, err = sfopt("optimize", digits_model_path(), "--device", "sim8", "--sram", "512", "--out", tmp_path / "o")
+    assert code == 3
+    line = one_line(err)
+    assert "needs" in line
+    assert "short by" in line
+    assert not (tmp_path / "o").exists()
+
+
+def test_unknown_device(sfopt: Run, tmp_path: Path) -> None:
+    code, _, err = sfopt("optimize", digits_model_path(), "--device", "kcu9999", "--out", tmp_path / "o")
+    assert code == 2
+    assert "kcu9999" in one_line(err)
+    assert "kcu1500" in err
+
+
+def test_device_file_with_a_wrong_key(sfopt: Run, tmp_path: Path) -> None:
+    (tmp_path / "mine.toml").write_text('name = "mine"\nlanes_inn = 8\n')
+    code, _, err = sfopt("optimize", digits_model_path(), "--device", tmp_path / "mine.toml", "--out", tmp_path / "o")
+    assert code == 2
+    assert "lanes_inn" in one_line(err)
+
+
+def test_unwritable_output(sfopt: Run, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    code, _, err = sfopt("optimize", digits_model_path(), "--device", "sim8", "--out", tmp_path / "file" / "o")
+    assert code == 2
+    assert "cannot write" in one_line(err)
+    assert (tmp_path / "file").read_text() == "in the way"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (("optimize", "MODEL", "--method", "magic"), "unknown method `magic`"),
+        (("optimize", "MODEL", "--backend", "magic"), "unknown backend `magic`"),
+        (("optimize", "MODEL", "--objective", "beauty"), "objective `beauty`"),
+        (("optimize", "MODEL", "--sram", "lots"), "lots"),
+        (("optimize", "MODEL", "--time-limit", "soon"), "soon"),
+        (("optimize", "MODEL", "--calibration", "absent.npz"), "absent.npz"),
+        (("optimize",), "MODEL"),
+        (("optimise", "MODEL"), "optimise"),
+        (("devices", "kcu9999"), "kcu9999"),
+        (("disasm", "absent.sfp"), "absent.sfp"),
+        (("disasm", "MODEL"), "program"),
+        (("check", "absent"), "absent"),
+    ],
+)
+def test_wrong_usage_is_one_line(
+    sfopt: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...], expected: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    code, _, err = sfopt(*(digits_model_path() if a == "MODEL" else a for a in arguments))
+    assert code == 2
+    assert expected in one_line(err)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_installed_command_answers(tmp_path: Path) -> None:
+    command = Path(sys.executable).with_name("sfopt")
+    result = subprocess.run([command, "optimize", "absent.onnx"], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert result.returncode == 2
+    assert result.stdout == ""
+    assert one_line(result.stderr) == "model `absent.onnx` does not exist"
+
+
+def test_a_model_of_one_unsupported_operator_is_refused_by_name(sfopt: Run, tmp_path: Path) -> None:
+    model = model_with("Softmax", "", (1, 3, 8, 8), tmp_path / "soft.onnx")
+    onnx.checker.check_model(onnx.load(model), full_check=False)
+    code, _, err = sfopt("optimize", model, "--out", tmp_path / "o")
+    assert code == 2
+    assert "no operator that the accelerator runs" in one_line(err)

@@ -1,0 +1,191 @@
+"""TensorFlow models through the whole import: converted, read, rewritten, and still computing the same."""
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from models import assert_equivalent, count, random_inputs
+
+from sfopt.convert import convert, is_convertible
+from sfopt.errors import MissingExtraError, ModelError
+from sfopt.graph import Graph
+from sfopt.onnx_io import read_onnx
+from sfopt.passes import run_passes
+
+try:
+    import keras
+    import tensorflow as tf
+except ImportError:
+    keras = tf = None
+
+needs_tensorflow = pytest.mark.skipif(keras is None, reason="needs the optional dependencies `tf`")
+
+
+def randomise(model: Any) -> Any:
+    """Seeded weights with which activations stay of size 1 and no channel is like another."""
+    random = np.random.default_rng(0)
+    for weight in model.weights:
+        name, shape = weight.path.rsplit("/", 1)[-1], tuple(weight.shape)
+        if name in ("kernel", "depthwise_kernel", "pointwise_kernel"):
+            fan_in = int(np.prod(shape[:2])) if "depthwise" in weight.path else int(np.prod(shape[:-1]))
+            value = random.normal(0, (1.5 / fan_in) ** 0.5, shape)
+        elif name in ("gamma", "moving_variance", "variance"):
+            value = random.uniform(0.7, 1.3, shape)
+        else:
+            value = random.uniform(-0.2, 0.2, shape)
+        weight.assign(value.astype(weight.dtype))
+    return model
+
+
+def small_model() -> Any:
+    layers = keras.layers
+    x = inputs = keras.Input((16, 16, 3))
+    x = layers.Activation("swish")(layers.BatchNormalization()(layers.Conv2D(8, 3, 2, "same", use_bias=False)(x)))
+    y = layers.ReLU(6.0)(layers.DepthwiseConv2D(3, padding="same")(x))
+    s = layers.Dense(8, "sigmoid")(layers.Dense(4, "relu")(layers.GlobalAveragePooling2D()(y)))
+    y = layers.Multiply()([y, layers.Reshape((1, 1, 8))(s)])
+    x = layers.UpSampling2D()(layers.MaxPooling2D()(layers.Concatenate()([x, y])))
+    x = layers.Flatten()(layers.ZeroPadding2D(1)(x))
+    return randomise(keras.Model(inputs, layers.Dense(5)(x)))
+
+
+def imported(model: bytes, tolerance: float = 1e-4) -> Graph:
+    source = read_onnx(model)
+    graph = run_passes(source)
+    assert_equivalent(model, graph, random_inputs(source), tolerance)
+    return graph
+
+
+def assert_matches_keras(model: Any, onnx_model: bytes) -> None:
+    from models import run
+
+    graph = read_onnx(onnx_model)
+    feeds = random_inputs(graph)
+    wanted = np.asarray(model(feeds[graph.inputs[0]], training=False))
+    (got,) = run(onnx_model, feeds)
+    np.testing.assert_allclose(got, wanted, rtol=0, atol=1e-4 * float(np.abs(wanted).max()))
+
+
+@needs_tensorflow
+class TestSources:
+    @pytest.fixture(scope="class")
+    def model(self) -> Any:
+        return small_model()
+
+    def test_keras_object(self, model: Any) -> None:
+        data = convert(model)
+        assert_matches_keras(model, data)
+        graph = imported(data)
+        assert (graph.inputs, graph.outputs) == (("input",), ("output",))
+        assert graph.input_layouts == {"input": "NHWC"}
+        assert not {"Transpose", "BatchNormalization", "Pad", "MatMul"} & count(graph).keys()
+
+    @pytest.mark.parametrize("suffix", [".keras", ".h5"])
+    def test_keras_file(self, model: Any, suffix: str, tmp_path: Path) -> None:
+        path = tmp_path / f"model{suffix}"
+        model.save(path)
+        assert is_convertible(path)
+        assert_matches_keras(model, convert(path))
+
+    def test_saved_model_folder(self, model: Any, tmp_path: Path) -> None:
+        model.export(tmp_path / "saved", verbose=False)
+        assert is_convertible(tmp_path / "saved")
+        assert_matches_keras(model, convert(tmp_path / "saved"))
+
+    def test_tflite_file(self, model: Any, tmp_path: Path) -> None:
+        path = tmp_path / "model.tflite"
+        function = tf.function(lambda x: model(x, training=False), input_signature=[tf.TensorSpec((1, 16, 16, 3))])
+        path.write_bytes(tf.lite.TFLiteConverter.from_concrete_functions([function.get_concrete_function()]).convert())
+        assert is_convertible(path)
+        data = convert(path)
+        assert_matches_keras(model, data)
+        assert "Transpose" not in count(imported(data))
+
+    def test_several_inputs_and_outputs(self) -> None:
+        a, b = keras.Input((8, 8, 2)), keras.Input((8, 8, 2))
+        s = keras.layers.Add()([keras.layers.Conv2D(2, 3, padding="same")(a), b])
+        model = randomise(keras.Model([a, b], [s, keras.layers.Conv2D(3, 1)(s)]))
+        graph = imported(convert(model))
+        assert (graph.inputs, graph.outputs) == (("input_0", "input_1"), ("output_0", "output_1"))
+        assert set(graph.input_layouts.values()) == set(graph.output_layouts.values()) == {"NHWC"}
+
+
+class TestRefusals:
+    def refusal(self, source: object) -> str:
+        with pytest.raises(ModelError) as caught:
+            convert(source)
+        assert "\n" not in str(caught.value)
+        return str(caught.value)
+
+    def test_missing_file(self, tmp_path: Path) -> None:
+        assert self.refusal(tmp_path / "a.keras") == f"{tmp_path / 'a.keras'}: no such file"
+
+    def test_other_kind_of_file(self, tmp_path: Path) -> None:
+        path = tmp_path / "a.onnx"
+        path.touch()
+        assert not is_convertible(path)
+        wanted = "not a TensorFlow model: needs a SavedModel folder or one of .h5, .hdf5, .keras, .tflite"
+        assert self.refusal(path) == f"{path}: {wanted}"
+
+    @needs_tensorflow
+    @pytest.mark.parametrize(
+        ("suffix", "problem"),
+        [(".keras", "cannot be read as a Keras model"), (".h5", "cannot be read as a Keras model"), (".tflite", "cannot be converted from TFLite")],
+    )
+    def test_damaged_file(self, suffix: str, problem: str, tmp_path: Path) -> None:
+        path = tmp_path / f"a{suffix}"
+        path.write_bytes(b"this is no model" * 10)
+        assert self.refusal(path).startswith(f"{path}: {problem}: ")
+
+    @needs_tensorflow
+    def test_damaged_folder(self, tmp_path: Path) -> None:
+        (tmp_path / "saved_model.pb").write_bytes(b"this is no model")
+        assert self.refusal(tmp_path).startswith(f"{tmp_path}: cannot be read as a SavedModel: ")
+
+    @needs_tensorflow
+    def test_no_model(self) -> None:
+        assert self.refusal(3) == "model: needs a Keras model with known inputs, got int"
+
+    @needs_tensorflow
+    def test_dynamic_size(self) -> None:
+        inputs = keras.Input((None, 8, 3))
+        model = keras.Model(inputs, keras.layers.Conv2D(2, 3)(inputs))
+        assert self.refusal(model) == "model: input `input`: dimension 1 is dynamic, needs a fixed size"
+
+    def test_without_tensorflow(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+        monkeypatch.setitem(sys.modules, "tf2onnx", None)
+        path = tmp_path / "a.keras"
+        path.touch()
+        with pytest.raises(MissingExtraError, match="pip install 'sfopt\\[tf\\]'"):
+            convert(path)
+
+
+def test_tensorflow_is_imported_on_first_use_only() -> None:
+    code = "import sys, sfopt.convert; sys.exit(any(m in sys.modules for m in ('tensorflow', 'keras', 'tf2onnx')))"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@needs_tensorflow
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "operators"),
+    [
+        ("ResNet50", {"Conv": 54, "Add": 16, "Relu": 49, "MaxPool": 1, "GlobalAveragePool": 1, "Reshape": 1}),
+        ("MobileNetV2", {"Conv": 53, "Add": 10, "Clip": 35, "GlobalAveragePool": 1, "Reshape": 1}),
+        ("MobileNetV3Small", {"HardSwish": 19, "HardSigmoid": 9, "Mul": 9, "Add": 6, "Relu": 14}),
+        ("EfficientNetB0", {"Sigmoid": 65, "Mul": 65, "Add": 9, "GlobalAveragePool": 17, "Reshape": 1}),
+    ],
+)
+def test_known_networks(name: str, operators: dict[str, int]) -> None:
+    build: Callable[..., Any] = getattr(keras.applications, name)
+    model = randomise(build(weights=None, input_shape=(224, 224, 3), classifier_activation=None))
+    graph = imported(convert(model))
+    found = count(graph)
+    assert not {"Transpose", "BatchNormalization", "Pad", "MatMul", "Identity"} & found.keys()
+    assert {k: found[k] for k in operators} == operators
+    assert graph.tensor("input").shape == (1, 3, 224, 224)
+    assert graph.tensor("output").shape == (1, 1000)

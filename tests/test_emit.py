@@ -1,0 +1,398 @@
+"""Plan -> program -> machine: however a network is run, no fault, the plan's bytes, and ONNX Runtime's numbers in every tensor."""
+
+from collections import Counter
+from dataclasses import replace
+from itertools import product
+
+import numpy as np
+import pytest
+from naive_plan import Choice, can_be_resident, naive_plan
+from networks import GraphBuilder, efficientnet_b0, mobilenet_v2, random_network, resnet50
+
+import sfopt_ort
+from sfopt.device import Device
+from sfopt.errors import InternalError, ProgramError, SimulationFault
+from sfopt.graph import Attribute, Op, Tensor
+from sfopt.groups import Kind, Network
+from sfopt.host import run_host_ops
+from sfopt.plan import Plan, WeightMode
+from sfopt_fpga import loops
+from sfopt_fpga.emit import emit
+from sfopt_fpga.isa import ENGINES, Axis, Engine, Opcode, decode, encode
+from sfopt_fpga.program import HostCall, Program
+from sfopt_fpga.simulator import SimulationResult, simulate
+from sfopt_fpga.tokens import others
+
+DEVICE = Device("small", "for tests", 8, 8, 10**8, 1 << 11, 256, 64, 10**9, 20, 16)
+MODES = [
+    Choice(band_rows=band, weights=weights, overlap=overlap, early=early, channel_tile=tile)
+    for band, (weights, tile), overlap, early in product(
+        (None, 1, 2, 3),
+        ((WeightMode.RESIDENT, 1), (WeightMode.STREAMED, 3), (WeightMode.STREAMED, 4)),
+        (False, True),
+        (False, True),
+    )
+]
+
+
+def mode_name(choice: Choice) -> str:
+    rows = "frame" if choice.band_rows is None else f"{choice.band_rows}rows"
+    flags = ("overlap",) * choice.overlap + ("early",) * choice.early
+    tile = () if choice.weights is WeightMode.RESIDENT else (f"tile{choice.channel_tile}",)
+    return "-".join((rows, *tile, *flags))
+
+
+def residencies(network: Network, seed: int = 0) -> list[frozenset[str]]:
+    """Nothing, everything that may be, and a random half of it."""
+    maps = [t for t in network.maps if can_be_resident(network, t)]
+    r = np.random.default_rng(seed)
+    return [frozenset(), frozenset(maps), frozenset(t for t in maps if r.random() < 0.5)]
+
+
+def random_inputs(network: Network, seed: int = 0) -> dict[str, np.ndarray]:
+    r = np.random.default_rng(seed)
+    return {n: r.integers(-128, 128, network.graph.tensor(n).shape, dtype=np.int8) for n in network.inputs}
+
+
+def hwc(array: np.ndarray) -> np.ndarray:
+    return array[0].transpose(1, 2, 0)
+
+
+class Case:
+    """A network, its input and what ONNX Runtime makes of it."""
+
+    def __init__(self, network: Network, seed: int = 0) -> None:
+        self.network = network
+        self.inputs = random_inputs(network, seed)
+        self.expected = sfopt_ort.run(sfopt_ort.accelerator_part(network), self.inputs)
+
+    def host(self, call: HostCall, given: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        graph = self.network.graph
+        group = next(g for g in self.network.groups if g.name == call.label)
+        feeds = {n: v.transpose(2, 0, 1)[None] for n, v in given.items()}
+        values = run_host_ops(graph, [graph.ops_by_name[n] for n in group.host_ops], feeds)
+        return {p.tensor: hwc(values[p.tensor]) for p in call.writes}
+
+    def simulate(self, program: Program) -> SimulationResult:
+        return simulate(program, {n: hwc(v) for n, v in self.inputs.items()}, self.host, capture=True)
+
+    def differing(self, result: SimulationResult) -> list[str]:
+        """Tensors that are not what they must be."""
+        made = [g.output for g in self.network.groups if g.kind is not Kind.HOST]
+        wrong = [t for t in made if not np.array_equal(result.tensors[t], hwc(self.expected[t]))]
+        return wrong + [t for t in self.network.outputs if not np.array_equal(result.outputs[t], hwc(self.expected[t]))]
+
+    def check(self, plan: Plan) -> Program:
+        program = emit(plan, self.network, DEVICE)
+        result = self.simulate(program)
+        assert self.differing(result) == []
+        assert moved_bytes(result) == promised_bytes(plan)
+        return program
+
+
+def promised_bytes(plan: Plan) -> dict[tuple[str, str], int]:
+    promised = Counter[tuple[str, str]]()
+    for transfer in plan.transfers:
+        promised[transfer.tensor, transfer.direction] += transfer.size_bytes
+    return dict(promised)
+
+
+def moved_bytes(result: SimulationResult) -> dict[tuple[str, str], int]:
+    tables = (("read", result.reads), ("write", result.writes))
+    return {(name, direction): size for direction, table in tables for name, size in table.items() if size}
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_random_networks_in_every_mode(seed: int) -> None:
+    network = random_network(seed)
+    case = Case(network, seed)
+    for resident, choice in product(residencies(network, seed), MODES):
+        case.check(naive_plan(network, DEVICE, replace(choice, resident=resident)))
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("seed", range(8, 200))
+def test_more_random_networks_in_every_mode(seed: int) -> None:
+    test_random_networks_in_every_mode(seed)
+
+
+@pytest.mark.parametrize("seed", range(100, 140))
+def test_modes_mixed_from_group_to_group(seed: int) -> None:
+    network = random_network(seed, ops=9)
+    r = np.random.default_rng(seed)
+    resident = residencies(network, seed)[2]
+    choices = [replace(MODES[int(r.integers(len(MODES)))], resident=resident) for _ in network.groups]
+    Case(network, seed).check(naive_plan(network, DEVICE, lambda group: choices[group.index]))
+
+
+def conv_op(
+    b: GraphBuilder, x: str, channels: int, kernel: tuple[int, int], *, group: int = 1, **changes: Attribute
+) -> str:
+    """A convolution with any geometry; `changes` replace attributes."""
+    depth, height, width = b.shape(x)
+    attributes = {"kernel_shape": kernel, "strides": (1, 1), "pads": (0, 0, 0, 0), "dilations": (1, 1), "group": group}
+    attributes |= changes
+    (top, left, bottom, right), stride, dilation = (attributes[k] for k in ("pads", "strides", "dilations"))
+    rows = (height + top + bottom - dilation[0] * (kernel[0] - 1) - 1) // stride[0] + 1
+    columns = (width + left + right - dilation[1] * (kernel[1] - 1) - 1) // stride[1] + 1
+    w = b._weights(f"t{len(b.ops)}.w", (channels, depth // group, *kernel))
+    return b._op("QLinearConv", (x, w), (1, channels, rows, columns), attributes)
+
+
+def folded(b: GraphBuilder) -> list[str]:
+    x = b.input(2, 9, 11)
+    return [
+        conv_op(b, x, 11, (3, 4), strides=(2, 3), pads=(1, 2, 0, 1)),
+        b.relu(conv_op(b, x, 5, (2, 3), pads=(0, 1, 1, 0))),
+    ]
+
+
+def geometries(b: GraphBuilder) -> list[str]:
+    x = b.input(12, 10, 9)
+    grouped = conv_op(b, x, 20, (3, 3), group=4, pads=(1, 1, 1, 1))
+    dilated = conv_op(b, x, 7, (3, 2), dilations=(2, 3), pads=(2, 0, 1, 3), strides=(1, 2))
+    return [grouped, dilated, conv_op(b, dilated, 10, (5, 1), pads=(4, 0, 4, 0), strides=(2, 1))]
+
+
+def skipping(b: GraphBuilder) -> list[str]:
+    """Strides over whole rows, and last rows that nobody needs."""
+    x = b.input(9, 12, 12)
+    return [
+        b.conv(x, 8, 1, 2),
+        b.conv(x, 9, 1, 3),
+        b.conv(x, 9, 3, 5, pad=0),
+        b.max_pool(x, 2, 5),
+        b.average_pool(x, 3, 2, 1),
+    ]
+
+
+def joining(b: GraphBuilder) -> list[str]:
+    x = b.input(5, 6, 5)
+    y, z = b.conv(x, 7), b.relu(b.conv(x, 5))
+    doubled, joined = b.add(x, x), b.concat(z, y, z, x)
+    product_ = b.mul(z, doubled)
+    return [joined, b.resize(b.add(product_, z), 3), b.mean(b.mul(doubled, doubled))]
+
+
+def pointlike(b: GraphBuilder) -> list[str]:
+    """Sums of a single element, where ONNX Runtime exchanges the operands."""
+    x, y = b.input(1, 1, 1), b.input(1, 1, 1)
+    return [b.relu(b.add(b.conv(x, 1), y)), b.add(b.lookup(y), x)]
+
+
+def kept_output(b: GraphBuilder) -> list[str]:
+    """A network output that is read on, and a squeeze-excite."""
+    x = b.input(4, 8, 8)
+    y = b.conv(x, 6, 3)
+    return [y, b.conv(b.squeeze_excite(b.mul(y, b.lookup(y)), 3), 4)]
+
+
+@pytest.mark.parametrize("build", [folded, geometries, skipping, joining, pointlike, kept_output])
+def test_special_geometry(build: object) -> None:
+    b = GraphBuilder("special", seed=7)
+    network = b.network(build(b))
+    case = Case(network)
+    for resident, choice in product(residencies(network, 3), MODES):
+        case.check(naive_plan(network, DEVICE, replace(choice, resident=resident)))
+
+
+def test_folded_input_is_folded() -> None:
+    b = GraphBuilder("folded")
+    network = b.network(folded(b))
+    program = emit(naive_plan(network, DEVICE, Choice(band_rows=2)), network, DEVICE)
+    taps = [
+        f["fold_taps"] for opcode, f in map(decode, program.words) if opcode is Opcode.LOAD and f["axis"] == Axis.ROWS
+    ]
+    assert set(taps) == {3, 4}
+
+
+def host_network() -> Network:
+    """conv, then Softmax on the host, then conv, next to a shortcut around it."""
+    b = GraphBuilder("host", seed=3)
+    y = b.relu(b.conv(b.input(3, 6, 5), 6, 3))
+    shape = b.tensors[y].shape
+    inner = b._map("h", shape, b._quant())
+    scales = {n: b._constant(f"{n}.s", np.asarray(b.tensors[n].quant.scale)) for n in (y, inner)}
+    zeros = {n: b._constant(f"{n}.z", np.asarray(b.tensors[n].quant.zero_point, np.int8)) for n in (y, inner)}
+    for name in ("f", "g"):
+        b.tensors[name] = Tensor(name, shape, "float32")
+    b.ops += [
+        Op("dequantise", "DequantizeLinear", (y, scales[y], zeros[y]), ("f",)),
+        Op("softmax", "Softmax", ("f",), ("g",), {"axis": 1}),
+        Op("quantise", "QuantizeLinear", ("g", scales[inner], zeros[inner]), (inner,)),
+    ]
+    return b.network([b.add(b.conv(inner, 6), y)])
+
+
+@pytest.mark.parametrize("choice", MODES, ids=mode_name)
+def test_host_segment(choice: Choice) -> None:
+    network = host_network()
+    assert [g.kind for g in network.groups].count(Kind.HOST) == 1
+    Case(network).check(naive_plan(network, DEVICE, replace(choice, resident=residencies(network)[1])))
+
+
+@pytest.mark.parametrize(
+    ("choice", "limit"),
+    [
+        (Choice(), 6.5),
+        (Choice(early=True), 6.5),
+        (Choice(weights=WeightMode.STREAMED, overlap=True, channel_tile=64), 10.5),
+        (Choice(band_rows=4, overlap=True, early=True), 10.5),
+        (Choice(band_rows=4, weights=WeightMode.STREAMED, overlap=True, channel_tile=64), 13),
+    ],
+    ids=lambda value: mode_name(value) if isinstance(value, Choice) else "",
+)
+@pytest.mark.parametrize("make", [mobilenet_v2, efficientnet_b0, resnet50])
+def test_programs_are_short(make: object, choice: Choice, limit: float) -> None:
+    device = replace(DEVICE, lanes_in=64, lanes_out=64, banks=1 << 14, bank_bytes=1 << 12)
+    network = make()
+    for resident in residencies(network):
+        plan = naive_plan(network, device, replace(choice, resident=resident))
+        program = emit(plan, network, device)
+        assert len(program.words) <= limit * len(network.groups)
+        assert 32 * len(program.words) < 0.005 * plan.traffic_bytes
+
+
+def test_overlap_and_early_constants_save_cycles() -> None:
+    b = GraphBuilder("deep", seed=1)
+    x = b.input(16, 24, 24)
+    for _ in range(4):
+        x = b.conv(x, 16)
+    network = b.network([x])
+    case, cycles = Case(network), dict[tuple[bool, bool], int]()
+    for overlap, early in product((False, True), repeat=2):
+        plan = naive_plan(network, DEVICE, Choice(band_rows=4, overlap=overlap, early=early))
+        cycles[overlap, early] = case.simulate(case.check(plan)).cycles
+    assert cycles[True, False] < 0.75 * cycles[False, False]
+    assert cycles[True, True] < cycles[True, False]
+    assert cycles[False, True] < cycles[False, False]
+
+
+def small_case(choice: Choice) -> tuple[Case, Program]:
+    b = GraphBuilder("planted", seed=5)
+    x = b.input(4, 6, 6)
+    y = b.relu(b.conv(x, 9, 3))
+    network = b.network([b.conv(b.add(b.conv(y, 9), y), 5)])
+    case = Case(network)
+    return case, case.check(naive_plan(network, DEVICE, choice))
+
+
+def changed(program: Program, index: int, **values: int) -> Program:
+    opcode, fields = decode(program.words[index])
+    word = encode(opcode, {**fields, **values})
+    return replace(program, words=(*program.words[:index], word, *program.words[index + 1 :]))
+
+
+def is_caught(case: Case, program: Program) -> bool:
+    try:
+        return case.differing(case.simulate(program)) != []
+    except SimulationFault:
+        return True
+
+
+PLANTED = [
+    Choice(),
+    Choice(band_rows=2, overlap=True),
+    Choice(band_rows=2, weights=WeightMode.STREAMED, channel_tile=4),
+]
+
+
+@pytest.mark.parametrize("choice", PLANTED, ids=mode_name)
+def test_every_dropped_wait_is_a_fault(choice: Choice) -> None:
+    case, program = small_case(choice)
+    faults = []
+    for index, (_, fields) in enumerate(map(decode, program.words)):
+        for bit in (1, 2):
+            if fields.get("wait", 0) & bit:
+                with pytest.raises(SimulationFault) as fault:
+                    case.simulate(changed(program, index, wait=fields["wait"] & ~bit))
+                faults.append(str(fault.value))
+    assert any("race" in text for text in faults)
+
+
+@pytest.mark.parametrize(("extra_loads", "extra_stores"), [(1, 0), (0, 1)])
+@pytest.mark.parametrize("overlap", [False, True])
+def test_one_credit_too_many_is_a_race(
+    monkeypatch: pytest.MonkeyPatch, overlap: bool, extra_loads: int, extra_stores: int
+) -> None:
+    def generous(*args: object) -> loops.Body:
+        return loops.band_loop(*args[:-2], args[-2] + extra_loads, args[-1] + extra_stores)
+
+    network = small_case(Choice())[0].network
+    monkeypatch.setattr("sfopt_fpga.emit.band_loop", generous)
+    with pytest.raises(SimulationFault, match="race"):
+        Case(network).check(naive_plan(network, DEVICE, Choice(band_rows=1, overlap=overlap)))
+
+
+def token_pairs(program: Program) -> list[tuple[Engine, Engine, int, int]]:
+    """(giver, taker, word that signals, word that waits) for each token of a program without loops and SYNC."""
+    gives: dict[tuple[Engine, Engine], list[int]] = {}
+    takes: dict[tuple[Engine, Engine], list[int]] = {}
+    for index, (opcode, fields) in enumerate(map(decode, program.words)):
+        assert opcode not in (Opcode.LOOP, Opcode.SYNC)
+        for bit in (0, 1):
+            if fields.get("signal", 0) >> bit & 1:
+                gives.setdefault((ENGINES[opcode], others(ENGINES[opcode])[bit]), []).append(index)
+            if fields.get("wait", 0) >> bit & 1:
+                takes.setdefault((others(ENGINES[opcode])[bit], ENGINES[opcode]), []).append(index)
+    assert {k: len(v) for k, v in gives.items()} == {k: len(v) for k, v in takes.items()}
+    return [(*key, g, t) for key in gives for g, t in zip(gives[key], takes[key], strict=True)]
+
+
+def test_every_missing_token_between_data_and_its_user_is_a_race() -> None:
+    case, program = small_case(Choice())
+    dropped = 0
+    for giver, taker, signals, waits in token_pairs(program):
+        if (giver, taker) in ((Engine.LOAD, Engine.COMPUTE), (Engine.COMPUTE, Engine.STORE)):
+            bits = {"signal": 1 << others(giver).index(taker), "wait": 1 << others(taker).index(giver)}
+            without = program
+            for index, (name, bit) in zip((signals, waits), bits.items(), strict=True):
+                without = changed(without, index, **{name: decode(without.words[index])[1][name] & ~bit})
+            with pytest.raises(SimulationFault, match="race"):
+                case.simulate(without)
+            dropped += 1
+    assert dropped == 2 * len(case.network.groups)
+
+
+@pytest.mark.parametrize("choice", PLANTED, ids=mode_name)
+def test_every_shifted_address_is_caught(choice: Choice) -> None:
+    case, program = small_case(choice)
+    for index, (opcode, fields) in enumerate(map(decode, program.words)):
+        unused = {n for n in ("weights_base", "residual_base") if fields.get(n.replace("base", "ring")) == 0}
+        for name in {n for n in fields if n.endswith("base") or n in ("dram", "parameters")} - unused:
+            assert is_caught(case, changed(program, index, **{name: fields[name] + 1})), f"{opcode.name} {index} {name}"
+
+
+def test_every_changed_weight_block_changes_a_result() -> None:
+    case, program = small_case(Choice())
+    for region in program.regions:
+        if region.name.endswith(".weights"):
+            at = region.offset - program.constants_base + region.size_bytes - 1
+            constants = program.constants[:at] + bytes([program.constants[at] ^ 0x40]) + program.constants[at + 1 :]
+            assert case.differing(case.simulate(replace(program, constants=constants))) != [], region.name
+
+
+def test_emitting_twice_gives_the_same_file() -> None:
+    network = random_network(3)
+    plan = naive_plan(network, DEVICE, Choice(band_rows=2, overlap=True))
+    data = emit(plan, network, DEVICE).to_bytes()
+    assert data == emit(plan, network, DEVICE).to_bytes()
+    assert Program.from_bytes(data).to_bytes() == data
+
+
+def test_refusals_name_what_is_wrong() -> None:
+    network = random_network(3)
+    plan = naive_plan(network, DEVICE, Choice())
+    first, *rest = plan.segments
+    with pytest.raises(InternalError, match=r"segment 0 holds groups 0\.\.1"):
+        emit(replace(plan, segments=(replace(first, last=1), *rest)), network, DEVICE)
+    with pytest.raises(InternalError, match="no whole words"):
+        emit(replace(plan, buffers=(replace(plan.buffers[0], offset=3), *plan.buffers[1:])), network, DEVICE)
+    with pytest.raises(ProgramError, match=r"LOAD\.base"):
+        emit(replace(plan, buffers=tuple(replace(b, offset=1 << 30) for b in plan.buffers)), network, DEVICE)
+
+
+def test_loops_use_both_axes() -> None:
+    _, program = small_case(PLANTED[2])
+    axes = {fields["axis"] for opcode, fields in map(decode, program.words) if opcode is Opcode.LOOP}
+    assert axes == {Axis.ROWS, Axis.CHANNELS}

@@ -1,0 +1,39 @@
+"""The output directory is complete or untouched."""
+
+from pathlib import Path
+
+import pytest
+
+from sfopt.errors import OutputError
+from sfopt.output import output_directory, write_file
+
+
+def test_publish_writes_every_file_and_leaves_no_staging(tmp_path: Path) -> None:
+    with output_directory(tmp_path / "out") as directory:
+        directory.publish({"a": b"1", "b": b"2"})
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["out"]
+    assert (tmp_path / "out" / "a").read_bytes() == b"1"
+
+
+def test_failure_leaves_nothing_behind(tmp_path: Path) -> None:
+    with pytest.raises(RuntimeError), output_directory(tmp_path / "out"):
+        raise RuntimeError
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_earlier_results_survive_a_failed_run(tmp_path: Path) -> None:
+    with output_directory(tmp_path / "out") as directory:
+        directory.publish({"report.json": b"first"})
+    with pytest.raises(RuntimeError), output_directory(tmp_path / "out"):
+        raise RuntimeError
+    assert (tmp_path / "out" / "report.json").read_bytes() == b"first"
+
+
+def test_a_file_in_the_way_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(OutputError, match="not a directory"), output_directory(tmp_path / "file"):
+        pass
+    with pytest.raises(OutputError, match="cannot write"), output_directory(tmp_path / "file" / "below"):
+        pass
+    with pytest.raises(OutputError, match="cannot write"):
+        write_file(tmp_path / "file" / "below", b"")
