@@ -18,7 +18,7 @@ from enum import StrEnum
 from functools import cached_property
 
 from sfopt.errors import ModelError
-from sfopt.graph import INTEGER_OPS, Graph, Op
+from sfopt.graph import Graph, Op
 
 __all__ = ["FeatureMap", "Group", "Kind", "Network", "Piece", "Window", "build_network", "network_fingerprint"]
 
@@ -190,13 +190,13 @@ def _host_ends(graph: Graph) -> tuple[list[str], list[str]]:
     """Host ops that come before every accelerator op they touch, and those that come after."""
     after_accelerator, head = set[str](), list[str]()
     for op in graph.ops:
-        if op.op_type in INTEGER_OPS or any(n in after_accelerator for n in op.inputs):
+        if graph.is_integer(op) or any(n in after_accelerator for n in op.inputs):
             after_accelerator.update(op.outputs)
         else:
             head.append(op.name)
     feeds_accelerator, tail = set[str](), list[str]()
     for op in reversed(graph.ops):
-        if op.op_type in INTEGER_OPS or any(n in feeds_accelerator for n in op.outputs):
+        if graph.is_integer(op) or any(n in feeds_accelerator for n in op.outputs):
             feeds_accelerator.update(n for n in op.inputs if n)
         elif op.name not in head:
             tail.append(op.name)
@@ -217,7 +217,7 @@ class _Builder:
         for op in self.graph.ops:
             if op.name in self.covered or self._is_channel_scale_of_conv(op):
                 continue
-            if op.op_type not in INTEGER_OPS:
+            if not self.graph.is_integer(op):
                 self._add_host(op)
             else:
                 self._add(self._absorb(_heavy_group(self.graph, op, self._scale_of(op))))
@@ -283,8 +283,8 @@ class _Builder:
         previous = self.groups.pop() if self.groups and self.groups[-1].kind is Kind.HOST else None
         names = (*(previous.host_ops if previous else ()), op.name)
         reads = tuple(n for name in names for n in self._op(name).inputs if n in self.ready and self._on_chip(n))
-        mine = {n for name in names for n in self._op(name).outputs}
-        writes = tuple(n for n in mine if any(r.op_type in INTEGER_OPS for r in self.graph.consumers.get(n, ())))
+        mine = dict.fromkeys(n for name in names for n in self._op(name).outputs if n)
+        writes = tuple(n for n in mine if any(self.graph.is_integer(r) for r in self.graph.consumers.get(n, ())))
         pieces = tuple(Piece(n) for n in dict.fromkeys(reads) if n not in mine)
         first_output = next(iter(writes), op.output)
         group = Group(0, Kind.HOST, names[0], pieces, first_output, host_ops=names, host_outputs=writes)
@@ -292,7 +292,7 @@ class _Builder:
 
     def _on_chip(self, name: str) -> bool:
         producer = self.graph.producers.get(name)
-        return producer is not None and producer.op_type in INTEGER_OPS
+        return producer is not None and self.graph.is_integer(producer)
 
 
 def _is_channel_scale(graph: Graph, op: Op) -> bool:

@@ -53,12 +53,18 @@ class ModelBuilder:
     def random_constant(self, *shape: int, low: float = -1.0, high: float = 1.0) -> str:
         return self.constant(self.random.uniform(low, high, shape))
 
-    def add(self, op_type: str, *inputs: str, outputs: Sequence[str] = (), domain: str = "", **attributes: object) -> str:
+    def add(
+        self, op_type: str, *inputs: str, outputs: Sequence[str] = (), domain: str = "", **attributes: object
+    ) -> str:
         names = list(outputs) or [f"t{len(self.nodes)}"]
-        self.nodes.append(helper.make_node(op_type, list(inputs), names, f"n{len(self.nodes)}", domain=domain, **attributes))
+        self.nodes.append(
+            helper.make_node(op_type, list(inputs), names, f"n{len(self.nodes)}", domain=domain, **attributes)
+        )
         return names[0]
 
-    def conv(self, x: str, channels_in: int, channels: int, kernel: int = 3, *, bias: bool = True, **attributes: object) -> str:
+    def conv(
+        self, x: str, channels_in: int, channels: int, kernel: int = 3, *, bias: bool = True, **attributes: object
+    ) -> str:
         group = int(attributes.get("group", 1))  # type: ignore[call-overload]
         bound = (channels_in // group * kernel * kernel) ** -0.5
         weights = self.random_constant(channels, channels_in // group, kernel, kernel, low=-bound, high=bound)
@@ -125,7 +131,9 @@ def pyramid(channels: int = 8, size: int = 16) -> bytes:
     high = m.add("Relu", m.conv(m.input((1, 3, size, size)), 3, channels))
     low = m.add("Relu", m.conv(high, channels, channels, strides=[2, 2]))
     scales = m.constant([1, 1, 2, 2])
-    up = m.add("Resize", low, "", scales, mode="nearest", coordinate_transformation_mode="asymmetric", nearest_mode="floor")
+    up = m.add(
+        "Resize", low, "", scales, mode="nearest", coordinate_transformation_mode="asymmetric", nearest_mode="floor"
+    )
     merged = m.add("Add", m.conv(high, channels, channels, 1), up)
     return m.build(m.conv(merged, channels, channels), m.conv(low, channels, channels))
 
@@ -135,7 +143,11 @@ def concat_branches(channels: int = 8, size: int = 16) -> bytes:
     m = ModelBuilder()
     x = m.add("Relu", m.conv(m.input((1, 3, size, size)), 3, channels))
     pooled = m.add("MaxPool", x, kernel_shape=[3, 3], pads=[1, 1, 1, 1])
-    branches = [m.conv(x, channels, channels, 1), m.conv(x, channels, 2 * channels), m.conv(pooled, channels, channels, 1)]
+    branches = [
+        m.conv(x, channels, channels, 1),
+        m.conv(x, channels, 2 * channels),
+        m.conv(pooled, channels, channels, 1),
+    ]
     return m.build(m.conv(m.add("Concat", *branches, axis=1), 4 * channels, channels, 1))
 
 
@@ -151,7 +163,9 @@ def channels_last(channels: int = 8, size: int = 16) -> bytes:
     y = m.add("Add", conv(x, channels), x)
     y = m.add("Mul", y, m.random_constant(channels))
     s = m.add("ReduceMean", y, axes=[1, 2], keepdims=0)
-    s = m.add("Relu", m.add("Add", m.add("MatMul", s, m.random_constant(channels, channels)), m.random_constant(channels)))
+    s = m.add(
+        "Relu", m.add("Add", m.add("MatMul", s, m.random_constant(channels, channels)), m.random_constant(channels))
+    )
     s = m.add("Reshape", m.add("Sigmoid", s), m.constant([1, 1, 1, channels], "int64"))
     z = m.add("Concat", m.add("Mul", y, s), x, axis=3)
     z = m.add("Pad", z, m.constant([0, 0, 0, 0, 0, 1, 1, 0], "int64"))
@@ -188,7 +202,9 @@ def assert_equivalent(model: bytes, graph: Graph, feeds: Mapping[str, Array], to
         b = b.transpose(0, 2, 3, 1) if graph.output_layouts.get(name) == "NHWC" else b  # noqa: PLW2901
         assert a.shape == b.shape, name
         if a.dtype == np.float32:
-            assert a.size == 1 or np.ptp(a) > 1e-3 * np.abs(a).max(), f"{name} is almost constant: this compares nothing"
+            assert a.size == 1 or np.ptp(a) > 1e-3 * np.abs(a).max(), (
+                f"{name} is almost constant: this compares nothing"
+            )
         np.testing.assert_allclose(b, a, rtol=0, atol=tolerance * float(np.abs(a).max()), err_msg=name)
 
 

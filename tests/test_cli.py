@@ -208,7 +208,7 @@ def test_unwritable_output(sfopt: Run, tmp_path: Path) -> None:
         (("optimize", "MODEL", "--backend", "magic"), "unknown backend `magic`"),
         (("optimize", "MODEL", "--objective", "beauty"), "objective `beauty`"),
         (("optimize", "MODEL", "--sram", "lots"), "lots"),
-        (("optimize", "MODEL", "--time-limit", "soon"), "soon"),
+        (("optimize", "MODEL", "--time-limit", "soon"), "--time-limit"),
         (("optimize", "MODEL", "--calibration", "absent.npz"), "absent.npz"),
         (("optimize",), "MODEL"),
         (("optimise", "MODEL"), "optimise"),

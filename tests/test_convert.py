@@ -82,7 +82,8 @@ class TestSources:
         graph = imported(data)
         assert (graph.inputs, graph.outputs) == (("input",), ("output",))
         assert graph.input_layouts == {"input": "NHWC"}
-        assert not {"Transpose", "BatchNormalization", "Pad", "MatMul"} & count(graph).keys()
+        assert not {"Transpose", "BatchNormalization", "Pad", "MatMul", "Tile"} & count(graph).keys()
+        assert count(graph)["Reshape"] == count(graph)["Resize"] == 1
 
     @pytest.mark.parametrize("suffix", [".keras", ".h5"])
     def test_keras_file(self, model: Any, suffix: str, tmp_path: Path) -> None:
@@ -134,7 +135,11 @@ class TestRefusals:
     @needs_tensorflow
     @pytest.mark.parametrize(
         ("suffix", "problem"),
-        [(".keras", "cannot be read as a Keras model"), (".h5", "cannot be read as a Keras model"), (".tflite", "cannot be converted from TFLite")],
+        [
+            (".keras", "cannot be read as a Keras model"),
+            (".h5", "cannot be read as a Keras model"),
+            (".tflite", "cannot be converted from TFLite"),
+        ],
     )
     def test_damaged_file(self, suffix: str, problem: str, tmp_path: Path) -> None:
         path = tmp_path / f"a{suffix}"

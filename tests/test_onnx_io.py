@@ -32,7 +32,15 @@ def two_convs(**shape: object) -> ModelBuilder:
 
 
 @pytest.mark.parametrize(
-    "build", [models.conv_chain, models.residual, models.inverted_residual, models.pyramid, models.concat_branches, models.channels_last]
+    "build",
+    [
+        models.conv_chain,
+        models.residual,
+        models.inverted_residual,
+        models.pyramid,
+        models.concat_branches,
+        models.channels_last,
+    ],
 )
 def test_written_model_computes_what_the_read_one_does(build: object) -> None:
     model = build()  # type: ignore[operator]
@@ -142,7 +150,10 @@ class TestShapes:
 
     def test_dynamic_size(self) -> None:
         assert refusal(self.build("N", 3, "H", 4)) == "model: input `x`: dimension 2 is dynamic (H), needs a fixed size"
-        assert refusal(self.build(1, 3, 4, None)) == "model: input `x`: dimension 3 is dynamic (unknown), needs a fixed size"
+        assert (
+            refusal(self.build(1, 3, 4, None))
+            == "model: input `x`: dimension 3 is dynamic (unknown), needs a fixed size"
+        )
 
     def test_batch_of_four(self) -> None:
         wanted = "model: input `x` has batch 4, needs 1: export it with batch 1 or a dynamic batch"
@@ -167,7 +178,10 @@ class TestOperators:
         model.graph.node[0].op_type = "Frobnicate"
         model.graph.node[0].domain = "com.example"
         model.opset_import.append(helper.make_opsetid("com.example", 1))
-        assert refusal(model.SerializeToString()) == "model: unknown operator Frobnicate of domain `com.example`, node `n0`"
+        assert (
+            refusal(model.SerializeToString())
+            == "model: unknown operator Frobnicate of domain `com.example`, node `n0`"
+        )
 
     def test_control_flow(self) -> None:
         m = ModelBuilder()
@@ -283,7 +297,9 @@ class TestOneForm:
         y = m.add("Upsample", x, scales) if opset < 10 else m.add("Resize", x, scales)
         if opset == 11:
             m.nodes.clear()
-            y = m.add("Resize", x, m.constant([]), scales, coordinate_transformation_mode="asymmetric", nearest_mode="floor")
+            y = m.add(
+                "Resize", x, m.constant([]), scales, coordinate_transformation_mode="asymmetric", nearest_mode="floor"
+            )
         model = m.build(y, opset=opset)
         graph = read_onnx(model)
         (op,) = graph.ops
@@ -333,7 +349,9 @@ class TestMicrosoftOperators:
             ("QLinearConcat", 2, {"axis": 1}, (1, 8, 6, 6)),
         ],
     )
-    def test_shape_and_type(self, op_type: str, operands: int, attributes: dict[str, object], shape: tuple[int, ...]) -> None:
+    def test_shape_and_type(
+        self, op_type: str, operands: int, attributes: dict[str, object], shape: tuple[int, ...]
+    ) -> None:
         graph = self.build(op_type, operands, **attributes)
         op = next(op for op in graph.ops if op.op_type == op_type)
         assert (graph.tensor(op.output).shape, graph.tensor(op.output).dtype) == (shape, "uint8")

@@ -92,7 +92,9 @@ class TestAffines:
 
     def test_full_maps_stay_additions(self) -> None:
         m = ModelBuilder()
-        graph = assert_passes_keep(m.build(m.add("Add", m.random_constant(4, 8, 8), m.conv(m.input((1, 3, 8, 8)), 3, 4))))
+        graph = assert_passes_keep(
+            m.build(m.add("Add", m.random_constant(4, 8, 8), m.conv(m.input((1, 3, 8, 8)), 3, 4)))
+        )
         assert count(graph) == {"Conv": 1, "Add": 1}
         assert graph.tensor(graph.ops[1].inputs[1]).is_constant
 
@@ -121,7 +123,10 @@ class TestPads:
 
     def test_average_pool_counts_what_was_padded(self) -> None:
         graph = assert_passes_keep(self.build("AveragePool"))
-        assert (only(graph, "AveragePool")["pads"], only(graph, "AveragePool")["count_include_pad"]) == ((0, 1, 1, 2), 1)
+        assert (only(graph, "AveragePool")["pads"], only(graph, "AveragePool")["count_include_pad"]) == (
+            (0, 1, 1, 2),
+            1,
+        )
 
     @pytest.mark.parametrize("before", ["Relu", "Sigmoid", "HardSigmoid", "Abs"])
     def test_max_pool_of_what_is_never_negative(self, before: str) -> None:
@@ -131,7 +136,9 @@ class TestPads:
     def test_max_pool_of_what_may_be_negative(self) -> None:
         graph = assert_passes_keep(self.build("MaxPool"))
         assert count(graph) == {"Pad": 1, "MaxPool": 1}
-        assert graph.notes == ("fold_pads: `t0` stays a Pad: its input may be less than the value 0.0, and `t1` takes the maximum",)
+        assert graph.notes == (
+            "fold_pads: `t0` stays a Pad: its input may be less than the value 0.0, and `t1` takes the maximum",
+        )
 
     def test_max_pool_padded_with_the_least_number(self) -> None:
         assert "Pad" not in count(assert_passes_keep(self.build("MaxPool", value=-np.inf)))
@@ -169,7 +176,9 @@ class TestPads:
         assert len(only(graph, op_type)["pads"]) == 4  # type: ignore[arg-type]
 
     @pytest.mark.parametrize("op_type", ["MaxPool", "AveragePool"])
-    @pytest.mark.parametrize(("size", "kernel", "stride", "pad"), [(8, 3, 2, 0), (7, 3, 2, 0), (9, 3, 2, 1), (10, 2, 3, 0)])
+    @pytest.mark.parametrize(
+        ("size", "kernel", "stride", "pad"), [(8, 3, 2, 0), (7, 3, 2, 0), (9, 3, 2, 1), (10, 2, 3, 0)]
+    )
     def test_rounding_up(self, op_type: str, size: int, kernel: int, stride: int, pad: int) -> None:
         m = ModelBuilder()
         attributes = {"kernel_shape": [kernel] * 2, "strides": [stride] * 2, "pads": [pad] * 4, "ceil_mode": 1}
@@ -248,7 +257,9 @@ class TestOneWayToSayIt:
         m = ModelBuilder()
         amounts = ["", m.constant([1, 1, 2, 3])] if by == "scales" else ["", "", m.constant([1, 2, 8, 15], "int64")]
         attributes = {"coordinate_transformation_mode": transformation, "nearest_mode": rounding}
-        graph = assert_passes_keep(m.build(m.add("Resize", m.input((1, 2, 4, 5)), *amounts, mode="nearest", **attributes)))
+        graph = assert_passes_keep(
+            m.build(m.add("Resize", m.input((1, 2, 4, 5)), *amounts, mode="nearest", **attributes))
+        )
         found = only(graph, "Resize")
         assert ("scale_h" in found) == replicates
         if replicates:
@@ -258,7 +269,9 @@ class TestOneWayToSayIt:
 
     def test_linear_resize_stays(self) -> None:
         m = ModelBuilder()
-        graph = assert_passes_keep(m.build(m.add("Resize", m.input((1, 2, 4, 5)), "", m.constant([1, 1, 2, 2]), mode="linear")))
+        graph = assert_passes_keep(
+            m.build(m.add("Resize", m.input((1, 2, 4, 5)), "", m.constant([1, 1, 2, 2]), mode="linear"))
+        )
         assert "scale_h" not in only(graph, "Resize")
 
 

@@ -38,7 +38,9 @@ def views(draw: st.DrawFn) -> tuple[View, tuple[int, ...], np.ndarray]:
 
 
 @given(views(), st.data())
-def test_rearrangement_gives_the_wanted_order(case: tuple[View, tuple[int, ...], np.ndarray], data: st.DataObject) -> None:
+def test_rearrangement_gives_the_wanted_order(
+    case: tuple[View, tuple[int, ...], np.ndarray], data: st.DataObject
+) -> None:
     view, shape, stored = case
     perm = tuple(data.draw(st.permutations(range(len(shape)))))
     axes = rearrangement(view, shape, perm)
@@ -105,7 +107,9 @@ def test_channels_first_network_is_left_alone() -> None:
 )
 def test_operators_along_axes(op_type: str, constants: tuple[list[int], ...], attributes: dict[str, object]) -> None:
     m = ModelBuilder()
-    x = m.add("Transpose", m.conv(m.add("Transpose", m.input((1, 6, 5, 4)), perm=[0, 3, 1, 2]), 4, 4), perm=[0, 2, 3, 1])
+    x = m.add(
+        "Transpose", m.conv(m.add("Transpose", m.input((1, 6, 5, 4)), perm=[0, 3, 1, 2]), 4, 4), perm=[0, 2, 3, 1]
+    )
     y = m.add(op_type, x, *(m.constant(c, "int64") for c in constants), **attributes)
     graph = assert_passes_keep(m.build(y))
     assert "Transpose" not in count(graph)
@@ -114,14 +118,18 @@ def test_operators_along_axes(op_type: str, constants: tuple[list[int], ...], at
 @pytest.mark.parametrize("shape", [(), (1,), (4,), (5, 4), (6, 5, 4), (6, 1, 1), (1, 1, 1, 4), (1, 6, 5, 1)])
 def test_broadcast_constants_are_permuted(shape: tuple[int, ...]) -> None:
     m = ModelBuilder()
-    x = m.add("Transpose", m.conv(m.add("Transpose", m.input((1, 6, 5, 4)), perm=[0, 3, 1, 2]), 4, 4), perm=[0, 2, 3, 1])
+    x = m.add(
+        "Transpose", m.conv(m.add("Transpose", m.input((1, 6, 5, 4)), perm=[0, 3, 1, 2]), 4, 4), perm=[0, 2, 3, 1]
+    )
     graph = assert_passes_keep(m.build(m.add("Max", x, m.random_constant(*shape))))
     assert "Transpose" not in count(graph)
 
 
 def test_flatten_of_a_channels_last_map_goes_into_the_weights() -> None:
     m = ModelBuilder()
-    x = m.add("Transpose", m.conv(m.add("Transpose", m.input((1, 6, 5, 4)), perm=[0, 3, 1, 2]), 4, 3), perm=[0, 2, 3, 1])
+    x = m.add(
+        "Transpose", m.conv(m.add("Transpose", m.input((1, 6, 5, 4)), perm=[0, 3, 1, 2]), 4, 3), perm=[0, 2, 3, 1]
+    )
     x = m.add("MatMul", m.add("Reshape", x, m.constant([-1, 90], "int64")), m.random_constant(90, 7))
     graph = assert_passes_keep(m.build(m.add("Add", x, m.random_constant(7))))
     assert count(graph) == {"Conv": 2, "Reshape": 1}
@@ -152,7 +160,10 @@ def test_channel_shuffle_stays_and_says_so() -> None:
     x = m.add("Reshape", m.add("Transpose", x, perm=[0, 2, 1, 3, 4]), m.constant([1, 6, 4, 4], "int64"))
     graph = assert_passes_keep(m.build(m.conv(x, 6, 2)))
     assert count(graph)["Transpose"] == 1
-    assert any(n.startswith("move_transposes: ") and n.endswith("its elements are needed in another order") for n in graph.notes)
+    assert any(
+        n.startswith("move_transposes: ") and n.endswith("its elements are needed in another order")
+        for n in graph.notes
+    )
 
 
 def test_input_that_is_also_an_output() -> None:
@@ -166,14 +177,22 @@ def test_input_that_is_also_an_output() -> None:
 def test_transposed_weights_behind_dequantize() -> None:
     m = ModelBuilder()
     data = m.random.integers(-127, 127, (3, 3, 3, 4))
-    w = m.add("DequantizeLinear", m.constant(data, "int8"), m.constant([0.1, 0.2, 0.3, 0.4]), m.constant([0] * 4, "int8"), axis=3)
+    w = m.add(
+        "DequantizeLinear",
+        m.constant(data, "int8"),
+        m.constant([0.1, 0.2, 0.3, 0.4]),
+        m.constant([0] * 4, "int8"),
+        axis=3,
+    )
     w = m.add("Transpose", w, perm=[3, 2, 0, 1])
     graph = assert_passes_keep(m.build(m.add("Conv", m.input((1, 3, 5, 5)), w)))
     assert count(graph) == {"DequantizeLinear": 1, "Conv": 1}
     assert graph.ops[0].attributes["axis"] == 0
 
 
-operations = st.lists(st.sampled_from(["add", "scale", "relu", "conv", "pad", "concat", "mean", "turn"]), min_size=1, max_size=8)
+operations = st.lists(
+    st.sampled_from(["add", "scale", "relu", "conv", "pad", "concat", "mean", "turn"]), min_size=1, max_size=8
+)
 
 
 @given(operations, st.integers(0, 3))
@@ -214,7 +233,9 @@ def _varied(graph: Graph) -> Graph:
             for name in op.inputs[1:]:
                 t = graph.tensor(name)
                 bound = max(int(np.prod(t.shape[1:])), 1) ** -0.5
-                tensors.append(Tensor(name, t.shape, t.dtype, data=random.normal(0, 1.4 * bound, t.shape).astype(t.dtype)))
+                tensors.append(
+                    Tensor(name, t.shape, t.dtype, data=random.normal(0, 1.4 * bound, t.shape).astype(t.dtype))
+                )
         if op.op_type == "BatchNormalization":
             for name, low, high in zip(op.inputs[1:], (0.5, -0.3, -0.3, 0.5), (1.5, 0.3, 0.3, 1.5), strict=True):
                 t = graph.tensor(name)
@@ -238,3 +259,21 @@ def test_stored_networks(name: str) -> None:
 def test_moving_transposes_twice_changes_nothing() -> None:
     once = run_passes(read_onnx(models.channels_last()))
     assert move_transposes(once).dump() == once.dump()
+
+
+def test_repeated_rows_and_columns_are_a_resize() -> None:
+    m = ModelBuilder()
+    x = m.add("Transpose", m.conv(m.add("Transpose", m.input((1, 4, 5, 3)), perm=[0, 3, 1, 2]), 3, 2), perm=[0, 2, 3, 1])
+    x = m.add("Tile", m.add("Unsqueeze", x, m.constant([2], "int64")), m.constant([1, 1, 2, 1, 1], "int64"))
+    x = m.add("Reshape", x, m.constant([1, 8, 5, 2], "int64"))
+    x = m.add("Tile", m.add("Unsqueeze", x, m.constant([3], "int64")), m.constant([1, 1, 1, 3, 1], "int64"))
+    x = m.add("Reshape", x, m.constant([1, 8, 15, 2], "int64"))
+    graph = assert_passes_keep(m.build(x))
+    assert count(graph) == {"Conv": 1, "Resize": 1}
+    assert dict(graph.ops[1].attributes) == {"mode": "nearest", "scale_h": 2, "scale_w": 3}
+
+
+def test_a_tile_that_does_not_repeat_neighbours_stays() -> None:
+    m = ModelBuilder()
+    x = m.add("Tile", m.conv(m.input((1, 3, 4, 4)), 3, 2), m.constant([1, 1, 2, 1], "int64"))
+    assert count(assert_passes_keep(m.build(x))) == {"Conv": 1, "Tile": 1}

@@ -4,17 +4,19 @@ from dataclasses import replace
 from itertools import pairwise
 
 import pytest
-from assembler import DEVICE, Assembler
+from assembler import DEVICE as BOARD
+from assembler import Assembler
 from layers import conv_layer, input_schedule
 
 from sfopt.cost import PIPELINE_CYCLES, conv_cycles, dma_cycles
 from sfopt_fpga.isa import ComputeKind, Engine, Opcode
 from sfopt_fpga.playback import Task, schedule_tasks
 from sfopt_fpga.simulator import simulate
-from sfopt_fpga.timing import QUEUE_DEPTH, bus_cycles, compute_instruction_cycles, fetch_cycle
+from sfopt_fpga.timing import QUEUE_DEPTH, bus_rate, bus_work, compute_instruction_cycles, fetch_cycle
 
+DEVICE = replace(BOARD, dram_bytes_per_s=4 * BOARD.clock_hz)
+"""One transfer can take all of the bandwidth: 4 bytes, a scratchpad word, a cycle."""
 LATENCY = DEVICE.dram_latency_cycles
-# DEVICE moves 8 bytes of DRAM a cycle
 SETUP = {"kernel_h": 3, "kernel_w": 2, "groups": 2, "x_channels": 10, "x_width": 7, "out_width": 9}
 
 
@@ -48,14 +50,20 @@ def test_nothing_to_do():
 
 
 def test_bus():
-    assert bus_cycles(0, DEVICE) == 0
-    assert bus_cycles(1, DEVICE) == 1
-    assert bus_cycles(800, DEVICE) == 100
-    assert dma_cycles(800, DEVICE) == LATENCY + 100
+    """Alone, a transfer takes what the planner expects, whether DRAM or the scratchpad limits it."""
+    for bytes_per_s in (123_456_789, 400_000_000, 500_000_000, 700_000_000):
+        device = replace(DEVICE, dram_bytes_per_s=bytes_per_s)
+        for size in (1, 31, 400, 12345):
+            work, rate = bus_work(size, device), bus_rate(1, device)
+            assert LATENCY + -(-work // rate) == dma_cycles(size, device)
+            assert 2 * bus_rate(2, device) <= 2 * bytes_per_s
+            assert schedule_tasks([load(size)], device).busy[0].end_cycle == fetch_cycle(0, device) + dma_cycles(
+                size, device
+            )
 
 
 def test_fetch():
-    assert [fetch_cycle(i, DEVICE) for i in range(3)] == [LATENCY + 4, LATENCY + 8, LATENCY + 12]
+    assert [fetch_cycle(i, DEVICE) for i in range(3)] == [LATENCY + 8, LATENCY + 16, LATENCY + 24]
 
 
 def load(size, **more):
@@ -70,7 +78,7 @@ def compute(count, **more):
     return Task(0, Opcode.COMPUTE, Engine.COMPUTE, cycles=count, **more)
 
 
-START = LATENCY + 4
+START = LATENCY + 8
 """The first word is there; one instruction is issued a cycle."""
 
 
@@ -85,34 +93,40 @@ def test_one_engine_in_order():
 
 
 def test_engines_run_side_by_side():
-    assert spans(load(800), compute(100)) == {("load", 0, 120), ("compute", 1, 101)}
+    assert spans(load(400), compute(100)) == {("load", 0, 120), ("compute", 1, 101)}
 
 
 def test_a_token_makes_one_wait_for_the_other():
     expected = {("load", 0, 120), ("compute", 120, 220)}
-    assert spans(load(800, gives=(1, 0)), compute(100, takes=(1, 0))) == expected
+    assert spans(load(400, gives=(1, 0)), compute(100, takes=(1, 0))) == expected
 
 
 def test_credits_let_an_engine_run_ahead():
     """Two loads of 30 cycles, two computes of 100. One buffer: the second load waits for the first compute; two: it does not."""
     for buffers, last in ((1, 260), (2, 230)):
         sync = Task(0, Opcode.SYNC, Engine.COMPUTE, gives=(buffers, 0), cycles=1)
-        body = [load(80, takes=(1, 0), gives=(1, 0)), compute(100, takes=(1, 0), gives=(1, 0))]
+        body = [load(40, takes=(1, 0), gives=(1, 0)), compute(100, takes=(1, 0), gives=(1, 0))]
         assert max(end for _, _, end in spans(sync, *body, *body)) - 1 == last
 
 
 def test_two_transfers_share_the_bus():
     """Both pay the latency; then each moves 100 cycles of data at half the speed, and the store's rest alone."""
-    assert spans(load(800), store(1200)) == {("load", 0, 219), ("store", 1, 270)}
+    assert spans(load(400), store(600)) == {("load", 0, 219), ("store", 1, 270)}
+
+
+def test_two_transfers_that_the_scratchpad_limits():
+    """DRAM gives twice what one engine can take: neither slows the other down."""
+    wide = schedule_tasks([load(400), store(400)], BOARD).busy
+    assert [b.end_cycle - b.start_cycle for b in wide] == [LATENCY + 100] * 2
 
 
 def test_latency_does_not_occupy_the_bus():
-    assert spans(load(80), store(8000)) == {("load", 0, 39), ("store", 1, 1030)}
+    assert spans(load(40), store(4000)) == {("load", 0, 39), ("store", 1, 1030)}
 
 
 def test_bus_is_never_idle_and_never_overloaded():
-    busy = schedule_tasks([load(800), store(1200), load(400), store(80)], DEVICE).busy
-    data = sum(bus_cycles(b.dram_bytes, DEVICE) for b in busy)
+    busy = schedule_tasks([load(400), store(600), load(200), store(40)], DEVICE).busy
+    data = sum(-(-b.dram_bytes // 4) for b in busy)
     assert max(b.end_cycle for b in busy) - START >= LATENCY + data
     for engine in (Engine.LOAD, Engine.STORE):
         mine = sorted((b.start_cycle, b.end_cycle) for b in busy if b.engine is engine)
@@ -121,24 +135,28 @@ def test_bus_is_never_idle_and_never_overloaded():
 
 def test_a_full_queue_stops_the_sequencer():
     """The store behind QUEUE_DEPTH + 1 waiting computes is issued when one of them starts."""
-    tasks = [compute(1000), *[compute(1)] * (QUEUE_DEPTH + 1), store(8)]
+    tasks = [compute(1000), *[compute(1)] * (QUEUE_DEPTH + 1), store(4)]
     assert ("store", 1001, 1001 + LATENCY + 1) in spans(*tasks)
     assert ("store", QUEUE_DEPTH + 1, QUEUE_DEPTH + 1 + LATENCY + 1) in spans(*tasks[1:])
 
 
 def test_barrier_waits_for_all_engines():
-    tasks = [load(800), Task(0, Opcode.HOST, None), compute(10), Task(0, Opcode.END, None)]
+    tasks = [load(400), Task(0, Opcode.HOST, None), compute(10), Task(0, Opcode.END, None)]
     assert spans(*tasks) == {("load", 0, 120), ("compute", 121, 131)}
     assert schedule_tasks(tasks, DEVICE).cycles == START + 131
 
 
+def _on_device(program):
+    return replace(program, device=DEVICE)
+
+
 def test_empty_program():
-    assert simulate(Assembler().build(), {}).cycles == START
+    assert simulate(_on_device(Assembler().build()), {}).cycles == START
 
 
 def test_a_frame_is_the_sum_of_its_parts():
     layer = conv_layer()
-    result = simulate(layer.frame(), layer.inputs)
+    result = simulate(_on_device(layer.frame()), layer.inputs)
     sizes = [len(layer.parameters), layer.w.size, layer.x.size]
     expected = sum(dma_cycles(s, DEVICE) for s in sizes) + compute_instruction_cycles(layer.full_setup, 7, 7, DEVICE)
     assert result.cycles == START + expected + dma_cycles(7 * 6 * 7, DEVICE)

@@ -2,7 +2,7 @@
 
 Each engine takes its instructions in order from a queue that the sequencer fills, one instruction a cycle. An instruction
 starts when its engine is free and its tokens are there. Transfers of the two DMA engines pay the DRAM latency side by side
-and then share the bandwidth equally while both move data.
+and then share the bandwidth equally while both move data, each at most one scratchpad word a cycle.
 """
 
 from collections import deque
@@ -13,7 +13,7 @@ from sfopt.device import Device
 from sfopt.errors import InternalError
 from sfopt_fpga.isa import Engine, Opcode
 from sfopt_fpga.order import other_engines
-from sfopt_fpga.timing import QUEUE_DEPTH, bus_cycles, fetch_cycle
+from sfopt_fpga.timing import QUEUE_DEPTH, bus_rate, bus_work, fetch_cycle
 
 __all__ = ["Busy", "Schedule", "Task", "schedule_tasks"]
 
@@ -63,7 +63,7 @@ class _Lane:
     ready: int = 0
     """Cycle at which the running task's own cycles are over."""
     work: int = 0
-    """Half cycles of the DRAM bus still needed."""
+    """What it still asks of the DRAM bus (`bus_work`)."""
 
     def moving(self, now: int) -> bool:
         """Whether it moves data at this cycle."""
@@ -123,14 +123,14 @@ class _Player:
                     self.tokens[source, lane.engine] -= count
                 lane.queue.popleft()
                 lane.running, lane.start = task, self.now
-                lane.ready, lane.work = self.now + task.cycles, 2 * bus_cycles(task.dram_bytes, self.device)
+                lane.ready, lane.work = self.now + task.cycles, bus_work(task.dram_bytes, self.device)
                 return True
         return False
 
     def _advance(self) -> None:
         """Move to the next event and end what ends there."""
         moving = [lane for lane in self.lanes if lane.moving(self.now)]
-        rate = 2 if len(moving) < 2 else 1  # half cycles of the bus, shared by two
+        rate = bus_rate(max(1, len(moving)), self.device)
         events = [self.now + -(-lane.work // rate) for lane in moving]
         events += [lane.ready for lane in self.lanes if lane.running is not None and lane not in moving]
         events += [

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from sfopt.cost import PIPELINE_CYCLES, conv_cycles, dma_cycles, word_cycles
+from sfopt.cost import PIPELINE_CYCLES, conv_cycles, word_cycles
 from sfopt.device import Device
 from sfopt_fpga.isa import WORD_BYTES, ComputeKind
 
@@ -10,7 +10,8 @@ __all__ = [
     "QUEUE_DEPTH",
     "SETUP_CYCLES",
     "SYNC_CYCLES",
-    "bus_cycles",
+    "bus_rate",
+    "bus_work",
     "compute_instruction_cycles",
     "fetch_cycle",
 ]
@@ -36,11 +37,19 @@ def compute_instruction_cycles(setup: Mapping[str, int], rows: int, channels: in
     return word_cycles(pixels, channels, positions if windowed else 1, device)
 
 
-def bus_cycles(size_bytes: int, device: Device) -> int:
-    """Cycles that a transfer keeps the DRAM bus busy: all of `dma_cycles` but the latency."""
-    return dma_cycles(size_bytes, device) - device.dram_latency_cycles if size_bytes else 0
+def bus_work(size_bytes: int, device: Device) -> int:
+    """What a transfer asks of the DRAM bus, in the unit of `bus_rate`: twice its bytes times the clock, so that all is whole."""
+    return 2 * size_bytes * device.clock_hz
+
+
+def bus_rate(transfers: int, device: Device) -> int:
+    """Work that each of 1 or 2 transfers gets done in a cycle: an equal share of DRAM's bandwidth, at most one word a cycle.
+
+    Alone, a transfer takes the latency and `bus_work / bus_rate` cycles: `dma_cycles`.
+    """
+    return min(2 * device.dram_bytes_per_s // transfers, 2 * device.lanes_in * device.clock_hz)
 
 
 def fetch_cycle(word: int, device: Device) -> int:
     """Cycle at which instruction `word` has arrived: one latency, then the words at DRAM's bandwidth, fetched ahead."""
-    return dma_cycles((word + 1) * WORD_BYTES, device)
+    return device.dram_latency_cycles + -(-(word + 1) * WORD_BYTES * device.clock_hz // device.dram_bytes_per_s)

@@ -13,6 +13,7 @@ from sfopt.passes.merge_reshapes import merge_reshapes
 from sfopt.passes.move_transposes import move_transposes
 from sfopt.passes.order_operands import order_operands
 from sfopt.passes.recognise_activations import recognise_activations
+from sfopt.passes.recognise_repeats import recognise_repeats
 from sfopt.passes.remove_identities import remove_identities
 from sfopt.passes.resolve_padding import resolve_padding
 from sfopt.passes.rewrite_matmuls import rewrite_matmuls
@@ -28,6 +29,7 @@ PIPELINE: tuple[Callable[[Graph], Graph], ...] = (
     resolve_padding,
     rewrite_matmuls,
     move_transposes,
+    recognise_repeats,
     merge_reshapes,
     fold_flattens,
     unify_pools,

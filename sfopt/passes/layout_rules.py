@@ -8,7 +8,7 @@ import numpy as np
 from sfopt.graph import Attribute, Graph, Op, Tensor
 from sfopt.passes.layout_attributes import AXIS_RULES, ELEMENTWISE, reduced
 from sfopt.passes.rewrite import fresh
-from sfopt.passes.views import View, moves_data, rearrangement, reshaped, stored_shape, transposed
+from sfopt.passes.views import View, moves_data, natural_order, rearrangement, reshaped, stored_shape, transposed
 
 __all__ = ["LayoutMover"]
 
@@ -191,19 +191,18 @@ class LayoutMover:
         """The order, among those its operands of full rank are kept in, in which the fewest elements have to move."""
         rank = len(out)
         fitting = [n for n in names if not self.graph.tensor(n).is_constant and len(self.shape(n)) == rank]
-        orders = [self.view(n).perm for n in fitting if self.view(n).fits(self.shape(n))]
+        orders = [natural_order(self.view(n), self.shape(n)) for n in fitting]
 
         def cost(perm: tuple[int, ...]) -> int:
             moves = (moves_data(self.view(n).shape, rearrangement(self.view(n), self.shape(n), perm)) for n in fitting)
             return sum(self.graph.tensor(n).elements for n, moved in zip(fitting, moves, strict=True) if moved)
 
-        largest = sorted(orders, key=lambda p: (cost(p), p != tuple(range(rank))))
-        return largest[0] if largest else tuple(range(rank))
+        return min(orders, key=cost, default=tuple(range(rank)))
 
     def _along_axes(self, op: Op, rule: Callable[[Op, Sequence[int]], Op]) -> None:
         source = op.inputs[0]
         view, shape = self.view(source), self.shape(source)
-        perm = view.perm if view.fits(shape) else tuple(range(len(shape)))
+        perm = natural_order(view, shape)
         moved = rule(replace(op, inputs=(self.place(source, None, perm),)), perm)
         outs = [stored_shape(reduced(op, shape, self.shape(n)), perm) for n in op.outputs]
         if "shape" in moved.attributes:

@@ -1,4 +1,4 @@
-"""Resize that repeats rows and columns -> Resize(scale_h, scale_w)
+"""Resize that repeats rows and columns -> Resize(scale_h, scale_w);  two of these -> one, scales multiplied
 
 Whether it does is found by computing, for every output row and column, which input one the operator's coordinate transformation
 and rounding pick (ONNX operator documentation, Resize), and comparing with `i // scale`.
@@ -32,8 +32,8 @@ _ROUNDINGS: Mapping[str, Callable[[_Floats], _Floats]] = {
 
 
 def unify_resizes(graph: Graph) -> Graph:
-    """Apply the rewrite of this module."""
-    return sweep(graph, _rule)
+    """Apply the rewrites of this module."""
+    return sweep(sweep(graph, _rule), _merge)
 
 
 def _rule(graph: Graph, op: Op) -> Graph | None:
@@ -50,6 +50,17 @@ def _rule(graph: Graph, op: Op) -> Graph | None:
         "scale_w": target[3] // source[3],
     }
     return substitute(graph, [op], [replace(op, attributes=scales)])
+
+
+def _merge(graph: Graph, op: Op) -> Graph | None:
+    inner = graph.producers.get(op.inputs[0]) if op.op_type == "Resize" else None
+    if inner is None or inner.op_type != "Resize" or graph.sole_consumer(inner.output) is not op:
+        return None
+    if "scale_h" not in inner.attributes or "scale_h" not in op.attributes:
+        return None
+    scales = {key: inner.ints(key)[0] * op.ints(key)[0] for key in ("scale_h", "scale_w")}
+    merged = replace(op, inputs=inner.inputs, attributes={"mode": "nearest", **scales})
+    return substitute(graph, [inner, op], [merged])
 
 
 def _repeats(op: Op, size: int, out: int) -> bool:

@@ -6,7 +6,7 @@ The model's tensor T is `reshape(transpose(stored, perm), T.shape)`, where the r
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-__all__ = ["View", "moves_data", "rearrangement", "reshaped", "stored_shape", "transposed"]
+__all__ = ["View", "moves_data", "natural_order", "rearrangement", "reshaped", "stored_shape", "transposed"]
 
 
 @dataclass(frozen=True)
@@ -86,16 +86,28 @@ def reshaped(view: View, shape: Sequence[int], new: Sequence[int]) -> View | Non
         if positions != list(range(positions[0], positions[0] + len(positions))):
             return None
         runs.append((positions[0], [new_axes[i] for i in news]))
-    kept = [axis for _, axes in sorted(runs) for axis in axes]
-    slots = dict(zip(new_axes, (new_axes[i] for i in _ranks(new_axes, kept)), strict=True))
-    perm = tuple(slots.get(i, i) for i in range(len(new)))
+    perm = _order_keeping(new, [axis for _, axes in sorted(runs) for axis in axes])
     return View(view.stored, stored_shape(new, perm), perm)
 
 
-def _ranks(axes: Sequence[int], kept: Sequence[int]) -> list[int]:
-    """For every axis, where it comes in `kept`."""
-    place = {axis: i for i, axis in enumerate(kept)}
-    return [place[axis] for axis in axes]
+def natural_order(view: View, shape: Sequence[int]) -> tuple[int, ...]:
+    """The order in which T, of `shape`, is kept without moving an element of `view.stored`."""
+    if view.fits(shape):
+        return view.perm
+    axes = dict(zip(view.order, _large(shape), strict=True))
+    return _order_keeping(shape, [axes[a] for a in sorted(axes)])
+
+
+def _order_keeping(shape: Sequence[int], kept: Sequence[int]) -> tuple[int, ...]:
+    """The order that keeps the axes larger than 1 as in `kept`, and every unit behind the axis it follows in `shape`."""
+    groups: dict[int, list[int]] = {-1: []}
+    for axis, size in enumerate(shape):
+        if size != 1:
+            groups[axis] = [axis]
+        else:
+            groups[max(groups)].append(axis)
+    sequence = [axis for leader in (-1, *kept) for axis in groups[leader]]
+    return tuple(sequence.index(axis) for axis in range(len(shape)))
 
 
 def _blocks(old: Sequence[int], new: Sequence[int]) -> list[tuple[list[int], list[int]]]:

@@ -15,6 +15,7 @@ from sfopt.plan import Plan
 __all__ = ["build_report", "host_ops", "import_notes", "report_json"]
 
 SCHEMA = 1
+_VIEWS = frozenset({"Flatten", "Reshape", "Squeeze", "Unsqueeze"})
 
 
 def build_report(result: Result) -> dict[str, Any]:
@@ -131,10 +132,10 @@ def _equivalence(result: Result) -> dict[str, Any] | None:
 
 
 def host_ops(network: Network) -> list[dict[str, str]]:
-    """Every op that runs on the host, with its reason."""
+    """Every op that computes on the host, with its reason; reshapes at the network's ends only rename axes and are left out."""
     names = [*network.head, *(n for g in network.groups for n in g.host_ops), *network.tail]
     ops = [network.graph.ops_by_name[n] for n in names]
-    return [{"op": op.op_type, "name": op.name, "reason": host_reason(op)} for op in ops]
+    return [{"op": op.op_type, "name": op.name, "reason": host_reason(op)} for op in ops if op.op_type not in _VIEWS]
 
 
 def import_notes(result: Result) -> list[str]:
