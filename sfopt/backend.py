@@ -36,7 +36,7 @@ class Event:
 class Execution:
     """What one run showed.
 
-    `tensors`: int8 arrays in graph shape (1, C, H, W), at least the network's outputs, and every other tensor the backend can expose.
+    `tensors`: int8 arrays in graph shape (1, C, H, W), at least the network's outputs and all else that the backend can expose.
     `transfers`: bytes moved per tensor and direction, `program_bytes`: instruction fetches (None where the backend moves no bytes).
     """
 
@@ -46,6 +46,8 @@ class Execution:
     cycles: int | None = None
     busy_cycles: Mapping[str, int] = field(default_factory=dict)
     events: tuple[Event, ...] = ()
+    host_tensors: Mapping[str, npt.NDArray[np.generic]] = field(default_factory=dict)
+    """What host groups in the middle of the network computed, in whatever type it has."""
 
 
 @runtime_checkable

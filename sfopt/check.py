@@ -35,7 +35,7 @@ def check_plan(plan: Plan, network: Network, device: Device) -> PlanFacts:
     return _Checker(plan, network, device).run()
 
 
-def _require(holds: bool, rule: int, text: str) -> None:  # noqa: FBT001
+def _require(holds: bool, rule: int, text: str) -> None:
     if not holds:
         raise PlanCheckError(f"rule {rule}: {text}")
 
@@ -93,11 +93,21 @@ class _Checker:
             self._shape(b, name, Role.RESIDENT, name, 2, live, cost.map_row_bytes(fmap, self.device))
             _require(b.rows == fmap.height, 2, f"resident `{name}` has {b.rows} rows, needs its height {fmap.height}")
 
-    def _shape(self, b: Buffer, name: str, role: Role, content: str, rule: int, live: tuple[int, int], row_bytes: int) -> None:
+    def _shape(
+        self, b: Buffer, name: str, role: Role, content: str, rule: int, live: tuple[int, int], row_bytes: int
+    ) -> None:
         """Name, role, content, life and row size of one buffer, all exact."""
         self.used.add(name)
-        _require((b.name, b.role, b.content) == (name, role, content), rule, f"buffer `{b.name}` ({b.role} of `{b.content}`), needs {role} `{name}`")
-        _require((b.first_step, b.last_step) == live, rule, f"`{name}` is live {b.first_step}..{b.last_step}, needs {live[0]}..{live[1]}")
+        _require(
+            (b.name, b.role, b.content) == (name, role, content),
+            rule,
+            f"buffer `{b.name}` ({b.role} of `{b.content}`), needs {role} `{name}`",
+        )
+        _require(
+            (b.first_step, b.last_step) == live,
+            rule,
+            f"`{name}` is live {b.first_step}..{b.last_step}, needs {live[0]}..{live[1]}",
+        )
         _require(b.row_bytes == row_bytes, rule, f"`{name}` has rows of {b.row_bytes} bytes, needs {row_bytes}")
 
     def _get(self, name: str, rule: int) -> Buffer:
@@ -108,18 +118,34 @@ class _Checker:
         where = f"segment {group.index} (`{group.name}`)"
         over = self.network.maps[group.pieces[0].tensor if group.kind is Kind.GLOBAL_MEAN else group.output]
         channels = self.network.maps[group.output].channels
-        _require(1 <= s.band_rows <= over.height, 3, f"{where} has bands of {s.band_rows} rows, its map has {over.height}")
+        _require(
+            1 <= s.band_rows <= over.height, 3, f"{where} has bands of {s.band_rows} rows, its map has {over.height}"
+        )
         bands = cost.band_count(self.network, group, s.band_rows)
         _require(s.bands == bands, 3, f"{where} has {s.bands} bands, {s.band_rows} rows each make {bands}")
         if group.kind is Kind.RESIZE and bands > 1:
             factor = group.window.stride[0]
-            _require(s.band_rows % factor == 0, 3, f"{where} has bands of {s.band_rows} rows, needs a multiple of {factor}")
+            _require(
+                s.band_rows % factor == 0, 3, f"{where} has bands of {s.band_rows} rows, needs a multiple of {factor}"
+            )
         if s.weight_mode is WeightMode.RESIDENT:
-            _require(s.channel_tile == channels, 4, f"{where} has a tile of {s.channel_tile} channels, RESIDENT needs {channels}")
+            _require(
+                s.channel_tile == channels,
+                4,
+                f"{where} has a tile of {s.channel_tile} channels, RESIDENT needs {channels}",
+            )
             return
-        _require(group.kind is Kind.CONV and group.conv_groups == 1, 4, f"{where} is {group.kind}, {s.weight_mode} needs one plain conv")
+        _require(
+            group.kind is Kind.CONV and group.conv_groups == 1,
+            4,
+            f"{where} is {group.kind}, {s.weight_mode} needs one plain conv",
+        )
         _require(0 < s.channel_tile < channels, 4, f"{where} has a tile of {s.channel_tile} of {channels} channels")
-        _require(s.channel_tile % self.device.lanes_out == 0, 4, f"{where}: tile {s.channel_tile} is no multiple of {self.device.lanes_out}")
+        _require(
+            s.channel_tile % self.device.lanes_out == 0,
+            4,
+            f"{where}: tile {s.channel_tile} is no multiple of {self.device.lanes_out}",
+        )
         one = s.weight_mode is WeightMode.STREAMED
         _require((s.bands == 1) == one, 4, f"{where} is {s.weight_mode} with {s.bands} bands")
 
@@ -127,7 +153,11 @@ class _Checker:
         for name in (n for n in (*group.reads, group.output) if n not in self.resident):
             fmap, writes = self.network.maps[name], name == group.output
             b = self._get(f"{group.index}:{name}", 3)
-            row = cost.map_row_bytes(fmap, self.device) if writes else cost.stream_row_bytes(self.network, group, name, self.device)
+            row = (
+                cost.map_row_bytes(fmap, self.device)
+                if writes
+                else cost.stream_row_bytes(self.network, group, name, self.device)
+            )
             self._shape(b, b.name, Role.OUTPUT if writes else Role.INPUT, name, 3, (group.index, group.index), row)
             need = fmap.height if s.bands == 1 else min(fmap.height, self._rows(group, s, name, writes=writes))
             _require(need <= b.rows <= fmap.height, 3, f"`{b.name}` has {b.rows} rows, needs {need} to {fmap.height}")
@@ -162,7 +192,9 @@ class _Checker:
     def _placement(self) -> None:
         word, have = self.device.word_bytes, self.device.sram_bytes
         for b in self.plan.buffers:
-            _require(b.offset >= 0 and b.offset % word == 0, 5, f"`{b.name}` is at {b.offset}, needs a multiple of {word}")
+            _require(
+                b.offset >= 0 and b.offset % word == 0, 5, f"`{b.name}` is at {b.offset}, needs a multiple of {word}"
+            )
             _require(b.end <= have, 5, f"`{b.name}` ends at {b.end}, scratchpad has {have} bytes")
         for a, b in self._live_together(self.plan.buffers):
             apart = a.end <= b.offset or b.end <= a.offset
@@ -196,10 +228,15 @@ class _Checker:
         found, shortcuts, readers = list[Transfer](), self.network.shortcuts, self.network.readers
         for group, s in zip(self.network.groups, self.plan.segments, strict=True):
             i = group.index
-            loads = [n for n in group.reads if n not in self.resident or (n in self.network.inputs and readers[n][0] == i)]
+            loads = [
+                n for n in group.reads if n not in self.resident or (n in self.network.inputs and readers[n][0] == i)
+            ]
             stores = [n for n in group.writes if n not in self.resident or n in self.network.outputs]
             for direction, names in (("read", loads), ("write", stores)):
-                found += [Transfer(i, n, direction, self.network.maps[n].size_bytes, self._category(n), n in shortcuts) for n in names]
+                found += [
+                    Transfer(i, n, direction, self.network.maps[n].size_bytes, self._category(n), n in shortcuts)
+                    for n in names
+                ]
             for block in cost.constants(self.network, group, folded=False):
                 times = s.bands if s.weight_mode is WeightMode.REREAD and block.name.endswith(".weights") else 1
                 found.append(Transfer(i, block.name, "read", block.size_bytes * times, Category.WEIGHTS))
@@ -226,16 +263,34 @@ class _Checker:
                 needed[name] = (born, end if name in network.outputs else dies)
         regions = {r.tensor: r for r in self.plan.dram}
         _require(len(regions) == len(self.plan.dram), 8, "two DRAM regions share one tensor")
-        _require(regions.keys() == needed.keys(), 8, f"DRAM regions differ from the maps in DRAM: {sorted(regions.keys() ^ needed.keys())}")
+        _require(
+            regions.keys() == needed.keys(),
+            8,
+            f"DRAM regions differ from the maps in DRAM: {sorted(regions.keys() ^ needed.keys())}",
+        )
         for name, r in regions.items():
             size_bytes = network.maps[name].size_bytes
-            _require(r.size_bytes == size_bytes, 8, f"DRAM region `{name}` has {r.size_bytes} bytes, needs {size_bytes}")
-            _require(r.offset >= 0 and r.offset % DRAM_ALIGNMENT_BYTES == 0, 8, f"DRAM region `{name}` is at {r.offset}, needs a multiple of 64")
-            _require((r.first_step, r.last_step) == needed[name], 8, f"DRAM region `{name}` lives {r.first_step}..{r.last_step}, needs {needed[name]}")
+            _require(
+                r.size_bytes == size_bytes, 8, f"DRAM region `{name}` has {r.size_bytes} bytes, needs {size_bytes}"
+            )
+            _require(
+                r.offset >= 0 and r.offset % DRAM_ALIGNMENT_BYTES == 0,
+                8,
+                f"DRAM region `{name}` is at {r.offset}, needs a multiple of 64",
+            )
+            _require(
+                (r.first_step, r.last_step) == needed[name],
+                8,
+                f"DRAM region `{name}` lives {r.first_step}..{r.last_step}, needs {needed[name]}",
+            )
         for a, b in combinations(self.plan.dram, 2):
             apart = a.offset + a.size_bytes <= b.offset or b.offset + b.size_bytes <= a.offset
             together = a.first_step <= b.last_step and b.first_step <= a.last_step
-            _require(apart or not together, 8, f"DRAM regions `{a.tensor}` at {a.offset} and `{b.tensor}` at {b.offset} overlap")
+            _require(
+                apart or not together,
+                8,
+                f"DRAM regions `{a.tensor}` at {a.offset} and `{b.tensor}` at {b.offset} overlap",
+            )
 
     def _cycles(self, moved: Mapping[tuple[int, str, str], Transfer]) -> int:
         """Rule 9's step model: exposed DMA + max(compute, DMA behind it), summed over steps."""
@@ -254,7 +309,9 @@ class _Checker:
                 exposed[i] += cycles
         for group, s in zip(self.network.groups, self.plan.segments, strict=True):
             folded = group.kind is not Kind.HOST and self._folded(group)
-            compute[group.index] = cost.group_cycles(self.network, group, self.device, s.band_rows, s.channel_tile, folded=folded)
+            compute[group.index] = cost.group_cycles(
+                self.network, group, self.device, s.band_rows, s.channel_tile, folded=folded
+            )
         return sum(e + max(c, b) for e, c, b in zip(exposed, compute, behind, strict=True))
 
     def _certificate(self, moved: Mapping[tuple[int, str, str], Transfer]) -> PlanFacts:
@@ -272,11 +329,19 @@ class _Checker:
             self._claim(o, shown[o.name])
         proven = all(o.status is Status.OPTIMAL for o in certificate.objectives)
         claimed = certificate.status is Status.OPTIMAL
-        _require(claimed == proven or certificate.status is Status.HEURISTIC, 9, f"status {certificate.status}, levels proven: {proven}")
+        _require(
+            claimed == proven or certificate.status is Status.HEURISTIC,
+            9,
+            f"status {certificate.status}, levels proven: {proven}",
+        )
         return facts
 
     def _claim(self, o: Objective, shown: int) -> None:
         _require(o.value == shown, 9, f"objective {o.name} says {o.value}, the plan shows {shown}")
         _require(0 <= o.bound <= o.value, 9, f"objective {o.name} has bound {o.bound} above its value {o.value}")
         exact = o.bound == o.value
-        _require((o.status is Status.OPTIMAL) == exact, 9, f"objective {o.name} is {o.status} with bound {o.bound}, value {o.value}")
+        _require(
+            (o.status is Status.OPTIMAL) == exact,
+            9,
+            f"objective {o.name} is {o.status} with bound {o.bound}, value {o.value}",
+        )

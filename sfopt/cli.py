@@ -17,20 +17,34 @@ from sfopt.backend import Disassembler, backend_names, load_backend
 from sfopt.convert import convert as convert_model
 from sfopt.device import Device, device_names, load_device
 from sfopt.errors import SfoptError, UsageError
-from sfopt.importer import import_model
 from sfopt.opset import supported_ops
 from sfopt.output import output_directory, write_file
 from sfopt.progress import progress_line
 from sfopt.recheck import check_directory
 from sfopt.units import parse_size
 
-__all__ = ["app", "main"]
+__all__ = [
+    "app",
+    "backends",
+    "check",
+    "convert",
+    "devices",
+    "disasm",
+    "explain",
+    "main",
+    "ops",
+    "optimize",
+    "run_demo",
+    "verify",
+]
 
 app = typer.Typer(name="sfopt", help=__doc__, pretty_exceptions_enable=False)
 console = Console()
 errors = Console(stderr=True)
 
-Model = Annotated[Path, typer.Argument(help="ONNX, Keras (.keras, .h5), SavedModel folder or TFLite.", show_default=False)]
+Model = Annotated[
+    Path, typer.Argument(help="ONNX, Keras (.keras, .h5), SavedModel folder or TFLite.", show_default=False)
+]
 DeviceName = Annotated[str, typer.Option("--device", help="A name from `sfopt devices`, or a TOML file.")]
 Sram = Annotated[str | None, typer.Option("--sram", help="Scratchpad size instead of the device's, e.g. 512K.")]
 Objective = Annotated[str, typer.Option("--objective", help="What to minimise first. This version: traffic.")]
@@ -56,7 +70,7 @@ def _root(
 
 
 @app.command()
-def optimize(  # noqa: PLR0913 - one parameter per documented option
+def optimize(
     model: Model,
     device: DeviceName = "kcu1500",
     sram: Sram = None,
@@ -93,7 +107,7 @@ def optimize(  # noqa: PLR0913 - one parameter per documented option
 
 
 @app.command()
-def verify(  # noqa: PLR0913
+def verify(
     model: Model,
     device: DeviceName = "kcu1500",
     sram: Sram = None,

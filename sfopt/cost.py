@@ -8,7 +8,7 @@ output rows needs. Cycles follow the machine of `docs/machine.md`; the instructi
 from dataclasses import dataclass
 
 from sfopt.device import Device
-from sfopt.groups import FeatureMap, Group, Kind, Network, Window
+from sfopt.groups import FeatureMap, Group, Kind, Network
 
 __all__ = [
     "AVERAGE_BYTES",
@@ -54,7 +54,7 @@ AVERAGE_BYTES = 16
 
 @dataclass(frozen=True)
 class Constant:
-    """A block of constants in DRAM, dense, as `rows` x `pixels` x `channels` bytes; the DMA pads channels to words on the way in."""
+    """A block of constants in DRAM, dense: `rows` x `pixels` x `channels` bytes. The DMA pads channels to words on the way in."""
 
     name: str
     rows: int
@@ -131,7 +131,9 @@ def constants(network: Network, group: Group, *, folded: bool) -> tuple[Constant
         shape = (kernel_h, kernel_w * depth) if folded else (kernel_h * kernel_w, depth)
         blocks.append(Constant(f"{group.name}.weights", out.channels, *shape))
     if out is not None and group.kind is Kind.DEPTHWISE:
-        blocks.append(Constant(f"{group.name}.weights", 1, group.window.kernel[0] * group.window.kernel[1], out.channels))
+        blocks.append(
+            Constant(f"{group.name}.weights", 1, group.window.kernel[0] * group.window.kernel[1], out.channels)
+        )
     size = _parameter_bytes(network, group)
     if size:
         blocks.append(Constant(f"{group.name}.parameters", 1, 1, size))
@@ -142,7 +144,11 @@ def _parameter_bytes(network: Network, group: Group) -> int:
     """Parameter block: [binary][scale][average][table per requantised piece][table0][table1][bias, factor per channel]."""
     if group.kind is Kind.HOST:
         return 0
-    channels = {Kind.CONV: network.maps[group.output].channels, Kind.DEPTHWISE: network.maps[group.output].channels, Kind.GLOBAL_MEAN: 1}
+    channels = {
+        Kind.CONV: network.maps[group.output].channels,
+        Kind.DEPTHWISE: network.maps[group.output].channels,
+        Kind.GLOBAL_MEAN: 1,
+    }
     tables = sum(p.requantise for p in group.pieces) + bool(group.before) + bool(group.after)
     return (
         BINARY_BYTES * (group.binary is not None)
@@ -214,7 +220,9 @@ def compute_cycles(network: Network, group: Group, device: Device, rows: int, ch
     return word_cycles(rows * out.width, channels, 1, device)
 
 
-def group_cycles(network: Network, group: Group, device: Device, band_rows: int, channel_tile: int, *, folded: bool) -> int:
+def group_cycles(
+    network: Network, group: Group, device: Device, band_rows: int, channel_tile: int, *, folded: bool
+) -> int:
     """Compute cycles of a whole group: one instruction for each band, channel tile and piece."""
     if group.kind is Kind.HOST:
         return 0
@@ -224,8 +232,11 @@ def group_cycles(network: Network, group: Group, device: Device, band_rows: int,
         slices = [(network.maps[p.tensor].channels, 1) for p in group.pieces]
     else:
         slices = _parts(channels, channel_tile)
-    cycles = lambda rows, part: compute_cycles(network, group, device, rows, part, folded=folded)  # noqa: E731
-    return sum(times * count * cycles(rows, part) for rows, times in bands for part, count in slices)
+    return sum(
+        times * count * compute_cycles(network, group, device, rows, part, folded=folded)
+        for rows, times in bands
+        for part, count in slices
+    )
 
 
 def _parts(total: int, size: int) -> list[tuple[int, int]]:
@@ -240,11 +251,13 @@ PIPELINE_CYCLES = 32
 
 def conv_cycles(pixels: int, channels: int, positions: int, depth: int, conv_groups: int, device: Device) -> int:
     """MAC-array cycles for `pixels` output pixels, `channels` output channels, `positions` kernel positions of `depth` inputs."""
-    tiles = max(1, conv_groups) * -(-(-(-channels // max(1, conv_groups))) // device.lanes_out)
+    channels_per_group = -(-channels // conv_groups)
+    tiles = conv_groups * -(-channels_per_group // device.lanes_out)
     passes = tiles * positions * -(-depth // device.lanes_in)
     full, rest = divmod(pixels, device.accumulator_pixels)
-    chunk = lambda size: passes * max(size, device.lanes_out)  # noqa: E731
-    return full * chunk(device.accumulator_pixels) + (chunk(rest) if rest else 0) + device.lanes_out + (rest or device.accumulator_pixels) + PIPELINE_CYCLES
+    chunks = [device.accumulator_pixels] * full + [rest] * (rest > 0)
+    array = passes * sum(max(size, device.lanes_out) for size in chunks)
+    return array + device.lanes_out + chunks[-1] + PIPELINE_CYCLES
 
 
 def word_cycles(pixels: int, channels: int, positions: int, device: Device) -> int:

@@ -34,11 +34,12 @@ class Outcome:
     @property
     def lines(self) -> list[str]:
         """Three lines to print."""
+        held_out = f"ONNX Runtime, {self.images} held-out images"
+        backend, device = self.result.options.backend, self.result.options.device.name
         return [
-            f"accuracy  float {100 * self.float_accuracy:.2f} % (ONNX Runtime, {self.images} held-out images)",
-            f"accuracy  int8  {100 * self.int8_accuracy:.2f} % (ONNX Runtime, {self.images} held-out images)",
-            f"accuracy  int8 on the {self.result.options.backend} backend {100 * self.simulated_accuracy:.2f} % "
-            f"({self.simulated_images} of them, in {self.result.options.device.name}'s program)",
+            f"accuracy  float {100 * self.float_accuracy:.2f} % ({held_out})",
+            f"accuracy  int8  {100 * self.int8_accuracy:.2f} % ({held_out})",
+            f"accuracy  {backend} {100 * self.simulated_accuracy:.2f} % ({self.simulated_images} of them, {device}'s program)",
         ]
 
 

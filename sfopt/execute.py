@@ -40,7 +40,7 @@ def accelerator_inputs(network: Network, feeds: Arrays) -> dict[str, npt.NDArray
 
 def network_outputs(network: Network, feeds: Arrays, execution: Execution) -> dict[str, npt.NDArray[np.generic]]:
     """Run the tail on what the accelerator produced; returns the graph's own outputs."""
-    known = {**feeds, **_run(network, network.head, feeds), **execution.tensors}
+    known = {**feeds, **_run(network, network.head, feeds), **execution.host_tensors, **execution.tensors}
     values = {**known, **_run(network, network.tail, known)}
     return {name: values[name] for name in network.graph.outputs}
 

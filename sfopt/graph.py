@@ -130,7 +130,7 @@ class Graph:
     notes: tuple[str, ...] = ()
     """What import decided for the user ("dynamic batch fixed to 1"), shown by the command line and `explain`."""
     input_layouts: Mapping[str, str] = field(default_factory=dict)
-    """Input name -> "NHWC" where the source model's axis order was that; the tensor here is NCHW. Absent: the order is unchanged."""
+    """Input name -> "NHWC" where the source model's axes were in that order; here it is NCHW. Absent: unchanged."""
     output_layouts: Mapping[str, str] = field(default_factory=dict)
     """The same for outputs."""
 
@@ -273,4 +273,6 @@ def verify_graph(graph: Graph) -> None:
             raise ModelError(f"tensor `{name}` has shape {tensor.shape}, needs concrete sizes")
     for tensor in graph.tensors.values():
         if tensor.data is not None and (tensor.data.shape != tensor.shape or tensor.data.dtype.name != tensor.dtype):
-            raise ModelError(f"constant `{tensor.name}` declares {tensor.dtype}{tensor.shape}, holds {tensor.data.dtype}{tensor.data.shape}")
+            raise ModelError(
+                f"constant `{tensor.name}` declares {tensor.dtype}{tensor.shape}, holds {tensor.data.dtype}{tensor.data.shape}"
+            )

@@ -311,7 +311,7 @@ def _unary_follower(graph: Graph, value: str) -> tuple[str, ...]:
         return (readers[0].name,)
     lookups = [op for op in readers if op.op_type == "Lookup"]
     products = [op for op in readers if op.op_type == "QLinearMul"]
-    if len(readers) == 2 and len(lookups) == 1 and len(products) == 1:  # noqa: PLR2004
+    if len(readers) == 2 and len(lookups) == 1 and len(products) == 1:
         inner = lookups[0].output
         if set(products[0].inputs) == {value, inner} and graph.sole_consumer(inner) is products[0]:
             return (lookups[0].name, products[0].name)
@@ -353,8 +353,12 @@ def _heavy_group(graph: Graph, op: Op, scale_op: Op | None) -> Group:
 def _window(op: Op) -> Window:
     kernel, stride, pads = op.ints("kernel_shape"), op.ints("strides"), op.ints("pads")
     dilation = op.ints("dilations") if "dilations" in op.attributes else (1, 1)
-    pair = lambda v: (v[0], v[1])  # noqa: E731
-    return Window(pair(kernel), pair(stride), pair(dilation), (pads[0], pads[1], pads[2], pads[3]))
+    return Window(
+        kernel=(kernel[0], kernel[1]),
+        stride=(stride[0], stride[1]),
+        dilation=(dilation[0], dilation[1]),
+        pads=(pads[0], pads[1], pads[2], pads[3]),
+    )
 
 
 def _concat_pieces(graph: Graph, op: Op) -> tuple[Piece, ...]:
@@ -368,6 +372,8 @@ def _concat_pieces(graph: Graph, op: Op) -> tuple[Piece, ...]:
 
 def _feature_map(graph: Graph, name: str) -> FeatureMap:
     shape: Sequence[int] = graph.tensor(name).shape
-    if len(shape) != 4 or shape[0] != 1 or graph.tensor(name).dtype != "int8":  # noqa: PLR2004
-        raise ModelError(f"tensor `{name}` is {graph.tensor(name).dtype}{tuple(shape)}, needs int8 of shape (1, C, H, W)")
+    if len(shape) != 4 or shape[0] != 1 or graph.tensor(name).dtype != "int8":
+        raise ModelError(
+            f"tensor `{name}` is {graph.tensor(name).dtype}{tuple(shape)}, needs int8 of shape (1, C, H, W)"
+        )
     return FeatureMap(name, shape[2], shape[3], shape[1])

@@ -67,7 +67,9 @@ def import_model(
 
 def _samples(graph: Graph, calibration: Calibration, seed: int) -> tuple[Sequence[Sample], tuple[str, ...]]:
     if calibration is None:
-        return list(quantize.random_calibration(graph, seed, CALIBRATION_SAMPLES)), (quantize.RANDOM_CALIBRATION_WARNING,)
+        return list(quantize.random_calibration(graph, seed, CALIBRATION_SAMPLES)), (
+            quantize.RANDOM_CALIBRATION_WARNING,
+        )
     if isinstance(calibration, Path):
         return list(quantize.read_calibration(calibration, graph, CALIBRATION_SAMPLES)), ()
     return calibration, ()

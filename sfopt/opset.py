@@ -3,22 +3,50 @@
 __all__ = ["supported_ops"]
 
 _ROWS = (
-    ("Conv, QLinearConv", "convolution group", "2-D; any kernel up to 63, stride, dilation and groups; constant weights"),
+    (
+        "Conv, QLinearConv",
+        "convolution group",
+        "2-D; any kernel up to 63, stride, dilation and groups; constant weights",
+    ),
     ("Gemm, MatMul, QGemm, QLinearMatMul", "convolution group", "constant weights: a 1 x 1 (or whole-map) convolution"),
     ("BatchNormalization", "folded", "into the convolution before it, else a 1 x 1 depthwise convolution"),
-    ("Relu, Clip, LeakyRelu, Sigmoid, HardSigmoid, HardSwish, Tanh, ...", "folded", "saturation or a 256-entry table in the group before it"),
+    (
+        "Relu, Clip, LeakyRelu, Sigmoid, HardSigmoid, HardSwish, Tanh, ...",
+        "folded",
+        "saturation or a 256-entry table in the group before it",
+    ),
     ("x * Sigmoid(x) (SiLU)", "folded", "one 256-entry table"),
-    ("Add, Sum, QLinearAdd", "fused or element-wise group", "two maps of one shape; fused into the convolution that ends last"),
-    ("Mul, QLinearMul", "fused or element-wise group", "two maps of one shape, or a map and a 1 x 1 map (channel scale)"),
+    (
+        "Add, Sum, QLinearAdd",
+        "fused or element-wise group",
+        "two maps of one shape; fused into the convolution that ends last",
+    ),
+    (
+        "Mul, QLinearMul",
+        "fused or element-wise group",
+        "two maps of one shape, or a map and a 1 x 1 map (channel scale)",
+    ),
     ("MaxPool, GlobalMaxPool", "pooling group", "2-D"),
     ("AveragePool, QLinearAveragePool", "pooling group", "2-D, with or without padding in the count"),
     ("GlobalAveragePool, ReduceMean", "global-mean group", "over height and width"),
     ("Concat, QLinearConcat", "copy group", "along channels; each operand requantised by a table where scales differ"),
     ("Resize, Upsample", "resize group", "nearest neighbour by whole factors"),
     ("Pad", "folded", "zeros before a convolution or pool"),
-    ("Reshape, Flatten, Squeeze, Unsqueeze, Transpose, Identity, Dropout", "folded", "where they only move axes of size 1, or a layout"),
-    ("QuantizeLinear, DequantizeLinear", "host at the network's ends", "inside the network they become part of the integer operators"),
-    ("anything else that ONNX Runtime runs", "host", "Softmax and the like, each with its reason in `explain` and report.json"),
+    (
+        "Reshape, Flatten, Squeeze, Unsqueeze, Transpose, Identity, Dropout",
+        "folded",
+        "where they only move axes of size 1, or a layout",
+    ),
+    (
+        "QuantizeLinear, DequantizeLinear",
+        "host at the network's ends",
+        "inside the network they become part of the integer operators",
+    ),
+    (
+        "anything else that ONNX Runtime runs",
+        "host",
+        "Softmax and the like, each with its reason in `explain` and report.json",
+    ),
 )
 
 

@@ -26,7 +26,7 @@ class OutputDirectory:
                 (self.staging / name).write_bytes(content)
             self.target.mkdir(exist_ok=True)
             for name in files:
-                os.replace(self.staging / name, self.target / name)
+                (self.staging / name).replace(self.target / name)
         except OSError as error:
             raise OutputError(f"cannot write `{self.target}`: {error.strerror}") from None
 
@@ -56,6 +56,6 @@ def write_file(target: Path, content: bytes) -> None:
         handle, staging = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.absolute().parent)
         with os.fdopen(handle, "wb") as file:
             file.write(content)
-        os.replace(staging, target)
+        Path(staging).replace(target)
     except OSError as error:
         raise OutputError(f"cannot write `{target}`: {error.strerror}") from None

@@ -21,7 +21,17 @@ from sfopt.plan import Plan
 from sfopt.source import Deviation, deviation
 from sfopt.traffic import Traffic, bytes_per_tensor, tally
 
-__all__ = ["REFERENCE_BACKEND", "Options", "Result", "Verification", "optimize", "verify"]
+__all__ = [
+    "REFERENCE_BACKEND",
+    "Options",
+    "Progress",
+    "Result",
+    "Verification",
+    "mac_efficiency",
+    "optimize",
+    "silent",
+    "verify",
+]
 
 REFERENCE_BACKEND = "ort"
 
@@ -69,7 +79,7 @@ class Result:
 
 def optimize(model: Path, options: Options, progress: Progress | None = None) -> Result:
     """Run the flow on one model. Raises an SfoptError whose text is one line; a check that fails is one of them."""
-    report = progress or (lambda stage, done, total: None)
+    report = progress or silent
     clock = _StageClock(report)
     with clock.stage("import and quantise"):
         on_calibration = lambda done, total: report("calibrate", done, total)  # noqa: E731
@@ -116,6 +126,11 @@ def _require_same_bytes(plan: Plan, compiled: Compiled, execution: Execution) ->
             raise EquivalenceError(
                 f"tensor `{tensor}` {direction}: plan promises {planned.get(key, 0)} bytes, the run moved {moved.get(key, 0)}"
             )
+
+
+def silent(stage: str, done: int, total: int) -> None:
+    """Progress for callers that want none."""
+    del stage, done, total
 
 
 class _StageClock:

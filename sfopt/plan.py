@@ -220,7 +220,9 @@ class Plan:
                 buffers=tuple(Buffer(**{**b, "role": Role(b["role"])}) for b in raw["buffers"]),
                 transfers=tuple(Transfer(**{**t, "category": Category(t["category"])}) for t in raw["transfers"]),
                 dram=tuple(DramRegion(**d) for d in raw["dram"]),
-                certificate=Certificate(**{**certificate, "status": Status(certificate["status"]), "objectives": objectives}),
+                certificate=Certificate(
+                    **{**certificate, "status": Status(certificate["status"]), "objectives": objectives}
+                ),
             )
         except (KeyError, TypeError, ValueError) as error:
             raise UsageError(f"not a plan: {type(error).__name__} {error}") from None

@@ -6,6 +6,8 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
+from sfopt.pipeline import silent
+
 __all__ = ["progress_line"]
 
 
@@ -13,9 +15,15 @@ __all__ = ["progress_line"]
 def progress_line(console: Console) -> Iterator[Callable[[str, int, int], None]]:
     """Yields a callback (stage, done, total); total 0 means that the stage has no count."""
     if not console.is_terminal:
-        yield lambda stage, done, total: None
+        yield silent
         return
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+    )
     with Progress(*columns, console=console, transient=True) as progress:
         tasks: dict[str, TaskID] = {}
 

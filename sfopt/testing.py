@@ -1,8 +1,8 @@
 """Numerical-equivalence helpers for your own pytest suite.
 
-    from sfopt.testing import assert_equivalent
-    def test_my_network():
-        assert_equivalent("model.onnx", device="sim8")
+from sfopt.testing import assert_equivalent
+def test_my_network():
+assert_equivalent("model.onnx", device="sim8")
 """
 
 from pathlib import Path

@@ -5,7 +5,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import onnx
 import pytest
 from onnx import TensorProto, helper
 
@@ -49,7 +48,15 @@ def test_optimize_writes_every_file_and_check_confirms(sfopt: Run, tmp_path: Pat
     assert "0 mismatches" in text
     assert "optimal" in text
     names = {p.name for p in out.iterdir()}
-    assert {"model.int8.onnx", "plan.json", "program.sfp", "program.s", "report.json", "report.html", "trace.json"} <= names
+    assert {
+        "model.int8.onnx",
+        "plan.json",
+        "program.sfp",
+        "program.s",
+        "report.json",
+        "report.html",
+        "trace.json",
+    } <= names
     report = json.loads((out / "report.json").read_text())
     assert report["schema"] == 1
     assert report["dram_bytes"]["planned"] == report["dram_bytes"]["simulated"]
@@ -79,7 +86,9 @@ def test_check_catches_a_shifted_offset(sfopt: Run, tmp_path: Path) -> None:
 
 
 def test_json_report_is_all_that_is_printed(sfopt: Run, tmp_path: Path) -> None:
-    code, text, _ = sfopt("optimize", digits_model_path(), "--device", "sim8", "--out", tmp_path / "o", "--json", "--no-verify")
+    code, text, _ = sfopt(
+        "optimize", digits_model_path(), "--device", "sim8", "--out", tmp_path / "o", "--json", "--no-verify"
+    )
     assert code == 0
     assert json.loads(text)["equivalence"] is None
 
@@ -210,7 +219,7 @@ def test_unwritable_output(sfopt: Run, tmp_path: Path) -> None:
         (("optimize", "MODEL", "--sram", "lots"), "lots"),
         (("optimize", "MODEL", "--time-limit", "soon"), "--time-limit"),
         (("optimize", "MODEL", "--calibration", "absent.npz"), "absent.npz"),
-        (("optimize",), "MODEL"),
+        (("optimize",), "Missing argument"),
         (("optimise", "MODEL"), "optimise"),
         (("devices", "kcu9999"), "kcu9999"),
         (("disasm", "absent.sfp"), "absent.sfp"),
@@ -230,7 +239,9 @@ def test_wrong_usage_is_one_line(
 
 def test_installed_command_answers(tmp_path: Path) -> None:
     command = Path(sys.executable).with_name("sfopt")
-    result = subprocess.run([command, "optimize", "absent.onnx"], cwd=tmp_path, capture_output=True, text=True, check=False)
+    result = subprocess.run(
+        [command, "optimize", "absent.onnx"], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
     assert result.returncode == 2
     assert result.stdout == ""
     assert one_line(result.stderr) == "model `absent.onnx` does not exist"
@@ -238,7 +249,6 @@ def test_installed_command_answers(tmp_path: Path) -> None:
 
 def test_a_model_of_one_unsupported_operator_is_refused_by_name(sfopt: Run, tmp_path: Path) -> None:
     model = model_with("Softmax", "", (1, 3, 8, 8), tmp_path / "soft.onnx")
-    onnx.checker.check_model(onnx.load(model), full_check=False)
     code, _, err = sfopt("optimize", model, "--out", tmp_path / "o")
     assert code == 2
     assert "no operator that the accelerator runs" in one_line(err)

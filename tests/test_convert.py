@@ -179,9 +179,14 @@ def test_tensorflow_is_imported_on_first_use_only() -> None:
 @pytest.mark.parametrize(
     ("name", "operators"),
     [
-        ("ResNet50", {"Conv": 54, "Add": 16, "Relu": 49, "MaxPool": 1, "GlobalAveragePool": 1, "Reshape": 1}),
         ("MobileNetV2", {"Conv": 53, "Add": 10, "Clip": 35, "GlobalAveragePool": 1, "Reshape": 1}),
         ("MobileNetV3Small", {"HardSwish": 19, "HardSigmoid": 9, "Mul": 9, "Add": 6, "Relu": 14}),
+        pytest.param("ResNet50", {"Conv": 54, "Add": 16, "Relu": 49, "MaxPool": 1}, marks=pytest.mark.nightly),
+        pytest.param("DenseNet121", {"Concat": 58, "Relu": 121, "AveragePool": 3}, marks=pytest.mark.nightly),
+        pytest.param("InceptionV3", {"Conv": 95, "Concat": 11, "AveragePool": 9}, marks=pytest.mark.nightly),
+        pytest.param("ResNet50V2", {"Add": 16, "MaxPool": 4}, marks=pytest.mark.nightly),
+        pytest.param("Xception", {"Add": 12, "MaxPool": 4}, marks=pytest.mark.nightly),
+        pytest.param("NASNetMobile", {"GlobalAveragePool": 1}, marks=pytest.mark.nightly),
         ("EfficientNetB0", {"Sigmoid": 65, "Mul": 65, "Add": 9, "GlobalAveragePool": 17, "Reshape": 1}),
     ],
 )

@@ -267,11 +267,8 @@ class TestOneForm:
         x = parametrised("ReduceMean", x, 18, axes=[-1])
         x = parametrised("Squeeze", x, 13, axes=[3])
         x = parametrised("Unsqueeze", x, 13, axes=[-1])
-        if opset < 11:
-            x = m.add("Clip", x, min=0.0, max=6.0)
-        else:
-            x = m.add("Clip", x, m.constant(0.0), m.constant(6.0))
-        model = m.build(x, opset=opset)
+        bounds = ((), {"min": 0.0, "max": 6.0}) if opset < 11 else ((m.constant(0.0), m.constant(6.0)), {})
+        model = m.build(m.add("Clip", x, *bounds[0], **bounds[1]), opset=opset)
         graph = read_onnx(model)
         assert all(op.inputs and len(op.inputs) == 1 for op in graph.ops)
         found = [dict(op.attributes) for op in graph.ops]

@@ -4,6 +4,7 @@ and class that the module defines."""
 import ast
 import importlib
 import importlib.util
+import re
 from pathlib import Path
 
 import pytest
@@ -23,10 +24,11 @@ def module_names() -> list[str]:
     return sorted(names)
 
 
-def constants_classes_functions(name: str) -> tuple[int, str]:
-    """The order that ruff's rule RUF022 keeps: CONSTANTS, then Classes, then functions, each in the order of the alphabet."""
+def constants_classes_functions(name: str) -> tuple[int, list[tuple[int, str]]]:
+    """The order that ruff's rule RUF022 keeps: CONSTANTS, then Classes, then functions, each in natural order."""
     rank = 0 if name.isupper() and len(name) > 1 else 1 if name[0].isupper() else 2
-    return rank, name
+    parts = re.split(r"(\d+)", name)
+    return rank, [(int(p) if p.isdigit() else 0, p) for p in parts]
 
 
 def defined_names(source: str) -> set[str]:

@@ -67,12 +67,13 @@ class FpgaProgram:
         result = simulate(self._image, feeds, host, capture=expose)
         maps = {name: _channels_first(value) for name, value in {**result.tensors, **result.outputs}.items()}
         return Execution(
-            {**host.values, **maps},
+            maps,
             _transfers(self.program, result),
             result.program_bytes,
             result.cycles,
             result.busy_cycles,
             tuple(self._events(result)),
+            host.values,
         )
 
     def _events(self, result: SimulationResult) -> Iterator[Event]:

@@ -24,7 +24,21 @@ from enum import IntEnum
 
 from sfopt.errors import ProgramError
 
-__all__ = ["ENGINES", "FORMATS", "WORD_BITS", "WORD_BYTES", "Axis", "Binary", "ComputeKind", "Engine", "Field", "Format", "Opcode", "decode", "encode"]
+__all__ = [
+    "ENGINES",
+    "FORMATS",
+    "WORD_BITS",
+    "WORD_BYTES",
+    "Axis",
+    "Binary",
+    "ComputeKind",
+    "Engine",
+    "Field",
+    "Format",
+    "Opcode",
+    "decode",
+    "encode",
+]
 
 WORD_BYTES = 32
 WORD_BITS = 8 * WORD_BYTES
@@ -106,7 +120,10 @@ class Format:
     fields: tuple[Field, ...]
 
 
-_SYNC_BITS = (Field("wait", 2, "take a token from each named engine first"), Field("signal", 2, "give a token to each named engine after"))
+_SYNC_BITS = (
+    Field("wait", 2, "take a token from each named engine first"),
+    Field("signal", 2, "give a token to each named engine after"),
+)
 _ROWS = (
     Field("first", 16, "rows handled at index 0"),
     Field("step", 16, "rows handled at each further index"),
@@ -123,7 +140,9 @@ _DMA = (
     Field("width", 16, "pixels of a row in the scratchpad"),
     Field("channels", 20, "bytes of a pixel in the scratchpad, without padding"),
     Field("pixel_words", 12, "words from one pixel to the next"),
-    Field("fold_taps", 4, "0: pixel x is DRAM pixel x. k: pixel x holds k DRAM pixels from x * fold_stride - fold_pad on"),
+    Field(
+        "fold_taps", 4, "0: pixel x is DRAM pixel x. k: pixel x holds k DRAM pixels from x * fold_stride - fold_pad on"
+    ),
     Field("fold_stride", 4, "DRAM pixels between neighbouring scratchpad pixels when folding"),
     Field("fold_pad", 6, "DRAM pixels of padding left of the row when folding"),
     Field("fold_width", 16, "pixels of a DRAM row when folding; each has channels / fold_taps bytes"),
@@ -133,7 +152,11 @@ _DMA = (
 FORMATS: Mapping[Opcode, Format] = {
     f.opcode: f
     for f in (
-        Format(Opcode.LOAD, "DRAM rows to scratchpad; DRAM rows are dense, pixels are padded to words with zeros on the way", _DMA),
+        Format(
+            Opcode.LOAD,
+            "DRAM rows to scratchpad; DRAM rows are dense, pixels are padded to words with zeros on the way",
+            _DMA,
+        ),
         Format(Opcode.STORE, "scratchpad rows to DRAM, padding dropped; never folds", _DMA),
         Format(
             Opcode.SETUP,
@@ -155,7 +178,12 @@ FORMATS: Mapping[Opcode, Format] = {
                 Field("out_height", 16, "output rows"),
                 Field("out_width", 16, "output pixels of a row"),
                 Field("out_channels", 16, "output channels"),
-                Field("out_zero", 8, "output zero point of the heavy operation (CONV, DEPTHWISE, GLOBAL_MEAN)", signed=True),
+                Field(
+                    "out_zero",
+                    8,
+                    "output zero point of the heavy operation (CONV, DEPTHWISE, GLOBAL_MEAN)",
+                    signed=True,
+                ),
                 Field("pad_value", 8, "value outside the input", signed=True),
                 Field("parameters", 20, "word of the parameter block"),
                 Field("scale", 20, "word of the channel-scale vector"),
@@ -208,7 +236,11 @@ FORMATS: Mapping[Opcode, Format] = {
                 Field("body", 16, "words in the body"),
             ),
         ),
-        Format(Opcode.HOST, "stop until the host has run one operator on DRAM", (Field("index", 16, "entry of the host table"),)),
+        Format(
+            Opcode.HOST,
+            "stop until the host has run one operator on DRAM",
+            (Field("index", 16, "entry of the host table"),),
+        ),
         Format(Opcode.END, "the program is done", ()),
     )
 }
@@ -225,7 +257,9 @@ def encode(opcode: Opcode, values: Mapping[str, int]) -> bytes:
         value = int(values.get(field.name, 0))
         low, high = (-(1 << (field.bits - 1)), 1 << (field.bits - 1)) if field.signed else (0, 1 << field.bits)
         if not low <= value < high:
-            raise ProgramError(f"{opcode.name}.{field.name} = {value} does not fit in {field.bits} bits ({low}..{high - 1})")
+            raise ProgramError(
+                f"{opcode.name}.{field.name} = {value} does not fit in {field.bits} bits ({low}..{high - 1})"
+            )
         word |= (value & ((1 << field.bits) - 1)) << shift
         shift += field.bits
     return word.to_bytes(WORD_BYTES, "little")

@@ -30,7 +30,7 @@ def place_constructively(layout: Layout, bank_bytes: int, target_bytes: int, rou
             best, best_peak, start = offsets, peak, order
         if best_peak <= target_bytes:
             return best
-    dice = random.Random(seed)  # noqa: S311
+    dice = random.Random(seed)
     order = list(start) if layout.items else []
     for _ in range(rounds if layout.items else 0):
         trial = _promote(layout, order, best, target_bytes, dice)
@@ -64,10 +64,10 @@ def _promote(layout: Layout, order: list[int], offsets: Offsets, target_bytes: i
     culprit = dice.choice(high)
     trial = list(order)
     near = [i for i in order if i != culprit and layout.items[i].meets(layout.items[culprit])]
-    moved = [culprit, *(dice.sample(near, 1) if near and dice.random() < 0.5 else [])]  # noqa: PLR2004
+    moved = [culprit, *(dice.sample(near, 1) if near and dice.random() < 0.5 else [])]
     for i in moved:
         trial.remove(i)
-        trial.insert(dice.randrange(len(trial) + 1) if dice.random() < 0.3 else 0, i)  # noqa: PLR2004
+        trial.insert(dice.randrange(len(trial) + 1) if dice.random() < 0.3 else 0, i)
     return trial
 
 

@@ -85,7 +85,7 @@ def solve(
         placed = place(layout, problem.device, target, search.left(), constructive=switches.constructive_placement)
         if placed.offsets is not None:
             best = _better(search, best, Solution(choice, layout, placed.offsets, (), rounds), placed.peak_bytes)
-        if best is not None and all(o.status is Status.OPTIMAL for o in best.objectives) or search.out_of_time:
+        if (best is not None and all(o.status is Status.OPTIMAL for o in best.objectives)) or search.out_of_time:
             break
         if placed.bound_bytes <= target:
             break  # the placement program ran out of time: nothing to learn from

@@ -11,6 +11,7 @@ from sfopt.passes.lower_quantized import lower_quantized
 from sfopt.passes.merge_duplicates import merge_duplicates
 from sfopt.passes.merge_reshapes import merge_reshapes
 from sfopt.passes.move_transposes import move_transposes
+from sfopt.passes.note_transposes import note_transposes
 from sfopt.passes.order_operands import order_operands
 from sfopt.passes.recognise_activations import recognise_activations
 from sfopt.passes.recognise_repeats import recognise_repeats
@@ -40,6 +41,7 @@ PIPELINE: tuple[Callable[[Graph], Graph], ...] = (
     order_operands,
     merge_duplicates,
     remove_identities,
+    note_transposes,
 )
 
 

@@ -12,7 +12,7 @@ An input or output that the source model has channels-last becomes channels-firs
 from collections.abc import Mapping
 from dataclasses import replace
 
-from sfopt.graph import Graph, Op
+from sfopt.graph import Graph
 from sfopt.passes.layout_rules import LayoutMover
 
 __all__ = ["move_transposes"]
@@ -39,13 +39,8 @@ def _with_notes(source: Graph, graph: Graph, layouts: Mapping[str, str]) -> Grap
     outputs = {n: "NHWC" for n, layout in graph.output_layouts.items() if n not in source.output_layouts and layout}
     notes = [f"input `{n}`: NHWC in the model, kept as NCHW {graph.tensor(n).shape}" for n in layouts]
     notes += [f"output `{n}`: NHWC in the model, kept as NCHW {graph.tensor(n).shape}" for n in outputs]
-    notes += [_left(op) for op in graph.ops if op.op_type == "Transpose"]
     return replace(
         graph,
         input_layouts={**source.input_layouts, **layouts},
         notes=(*graph.notes, *(n for n in notes if n not in graph.notes)),
     )
-
-
-def _left(op: Op) -> str:
-    return f"move_transposes: `{op.output}` stays a Transpose: its elements are needed in another order"

@@ -12,7 +12,7 @@ from sfopt.plan import Plan, Role
 from sfopt.report.placement import placement_reasons
 from sfopt.units import format_bytes
 
-__all__ = ["report_page"]
+__all__ = ["memory_map", "report_page", "traffic_figure"]
 
 _COLOURS = {
     Role.RESIDENT: "#4c78a8",
@@ -41,7 +41,8 @@ def report_page(network: Network, plan: Plan, device: Device, facts: dict[str, A
         for i, f in enumerate(figures)
     )
     hosted = "".join(
-        f"<tr><td>{escape(h['op'])}</td><td>{escape(h['name'])}</td><td>{escape(h['reason'])}</td></tr>" for h in facts["host_ops"]
+        f"<tr><td>{escape(h['op'])}</td><td>{escape(h['name'])}</td><td>{escape(h['reason'])}</td></tr>"
+        for h in facts["host_ops"]
     )
     return (
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
@@ -75,8 +76,12 @@ def memory_map(network: Network, plan: Plan, device: Device) -> go.Figure:
             ],
             hoverinfo="text",
         )
-    figure.add_hline(device.sram_bytes, line={"dash": "dash"}, annotation_text=f"scratchpad {format_bytes(device.sram_bytes)}")
-    figure.update_layout(title="Scratchpad over time", barmode="overlay", xaxis_title="step", yaxis_title="address (bytes)", height=560)
+    figure.add_hline(
+        device.sram_bytes, line={"dash": "dash"}, annotation_text=f"scratchpad {format_bytes(device.sram_bytes)}"
+    )
+    figure.update_layout(
+        title="Scratchpad over time", barmode="overlay", xaxis_title="step", yaxis_title="address (bytes)", height=560
+    )
     return figure
 
 
@@ -92,9 +97,21 @@ def traffic_figure(network: Network, plan: Plan) -> go.Figure:
                 sums[transfer.segment] += transfer.size_bytes
         figure.add_bar(name=category.value, x=steps, y=list(sums.values()), hovertext=names)
     baseline = [
-        sum(network.maps[n].size_bytes for i in range(s.first, s.last + 1) for n in (*network.groups[i].reads, *network.groups[i].writes))
+        sum(
+            network.maps[n].size_bytes
+            for i in range(s.first, s.last + 1)
+            for n in (*network.groups[i].reads, *network.groups[i].writes)
+        )
         for s in plan.segments
     ]
-    figure.add_scatter(name="feature maps of the baseline", x=steps, y=baseline, mode="markers", marker={"symbol": "line-ew-open", "size": 8})
-    figure.update_layout(title="DRAM bytes of each step", barmode="stack", xaxis_title="step", yaxis_title="bytes", height=460)
+    figure.add_scatter(
+        name="feature maps of the baseline",
+        x=steps,
+        y=baseline,
+        mode="markers",
+        marker={"symbol": "line-ew-open", "size": 8},
+    )
+    figure.update_layout(
+        title="DRAM bytes of each step", barmode="stack", xaxis_title="step", yaxis_title="bytes", height=460
+    )
     return figure

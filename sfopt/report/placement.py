@@ -19,7 +19,10 @@ def placement_reasons(network: Network, plan: Plan) -> Mapping[str, tuple[str, s
         if buffer is not None:
             last = network.groups[readers[name][-1]].name
             kind = "shortcut kept" if name in shortcuts else "kept"
-            reasons[name] = (f"on-chip at {buffer.offset}", f"{kind} until `{last}`; spilling it would move {_spill_cost(network, name)}")
+            reasons[name] = (
+                f"on-chip at {buffer.offset}",
+                f"{kind} until `{last}`; spilling it would move {_spill_cost(network, name)}",
+            )
         elif any(network.groups[r].kind is Kind.HOST for r in readers[name]):
             reasons[name] = ("DRAM", "the host reads it")
         elif not readers[name]:
@@ -27,7 +30,10 @@ def placement_reasons(network: Network, plan: Plan) -> Mapping[str, tuple[str, s
         elif name in network.inputs:
             reasons[name] = ("DRAM", "network input, streamed in")
         else:
-            reasons[name] = ("DRAM", f"spilled: keeping its {format_bytes(fmap.size_bytes)} does not lower the objective within the scratchpad")
+            reasons[name] = (
+                "DRAM",
+                f"spilled: keeping its {format_bytes(fmap.size_bytes)} does not lower the objective within the scratchpad",
+            )
     return reasons
 
 

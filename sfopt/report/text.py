@@ -18,25 +18,30 @@ def summary_lines(report: dict[str, Any]) -> list[str]:
     model, device, dram, sram = report["model"], report["device"], report["dram_bytes"], report["sram"]
     planned, solver = dram["planned"], report["solver"]
     less = 100 * (1 - planned["total"] / dram["baseline"]) if dram["baseline"] else 0.0
+    lanes = f"{device['lanes_in']} x {device['lanes_out']} lanes at {device['clock_hz'] / 1e6:.0f} MHz"
+    size, macs = format_bytes(model["weight_bytes"]), model["macs"] / 1e6
+    proof = f"{solver['status']}, objective {solver['objective']}, bound {solver['bound']}, {solver['seconds']:.2f} s"
     lines = [
-        f"model     {model['name']}: {model['groups']} groups, {model['macs'] / 1e6:.1f} MMAC, constants {format_bytes(model['weight_bytes'])}",
-        f"device    {device['name']}: {device['lanes_in']} x {device['lanes_out']} lanes at {device['clock_hz'] / 1e6:.0f} MHz, "
-        f"scratchpad {format_bytes(sram['capacity'])}",
-        f"traffic   {planned['total']} bytes planned ({format_bytes(planned['total'])}), {less:.1f} % less than the baseline's {dram['baseline']}",
-        f"          compulsory {dram['compulsory']}, feature maps {planned['feature_maps']}, of that shortcuts {planned['shortcuts']}, "
-        f"program {planned['program']}",
-        f"proof     {solver['method']}: {solver['status']}, objective {solver['objective']}, bound {solver['bound']}, {solver['seconds']:.2f} s",
-        f"scratchpad peak {sram['peak']} of {sram['capacity']} bytes",
+        f"model     {model['name']}: {model['groups']} groups, {macs:.1f} MMAC, constants {size}",
+        f"device    {device['name']}: {lanes}, scratchpad {format_bytes(sram['capacity'])}",
+        f"traffic   {planned['total']} bytes planned, {less:.1f} % less than the baseline's {dram['baseline']}",
+        f"          {_parts_of(planned)}; compulsory {dram['compulsory']} without program",
+        f"proof     {solver['method']}: {proof}",
+        f"sram      peak {sram['peak']} of {sram['capacity']} bytes",
     ]
     if report["cycles"]:
         cycles = report["cycles"]
-        lines.append(
-            f"time      {cycles['total']} cycles, {report['latency_ms']:.3f} ms, MAC efficiency {100 * cycles['mac_efficiency']:.1f} % (timing model)"
-        )
+        efficiency = f"MAC efficiency {100 * cycles['mac_efficiency']:.1f} %"
+        lines.append(f"time      {cycles['total']} cycles, {report['latency_ms']:.3f} ms, {efficiency} (timing model)")
     lines.append(_equivalence_line(report))
     hosted = report["host_ops"]
     lines.append(f"host      {len(hosted)} ops: " + (", ".join(dict.fromkeys(h["op"] for h in hosted)) or "none"))
     return lines
+
+
+def _parts_of(planned: dict[str, int]) -> str:
+    names = ("weights", "inputs", "outputs", "feature_maps", "program")
+    return ", ".join(f"{name.replace('_', ' ')} {planned[name]}" for name in names)
 
 
 def _equivalence_line(report: dict[str, Any]) -> str:
