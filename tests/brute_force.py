@@ -11,7 +11,7 @@ from sfopt import cost
 from sfopt.device import Device
 from sfopt.groups import Group, Kind, Network
 
-__all__ = ["TooManyCasesError", "lowest_placement", "optimum"]
+__all__ = ["Box", "Effort", "TooManyCasesError", "lowest_placement", "optimum"]
 
 
 class TooManyCasesError(Exception):
@@ -40,37 +40,45 @@ class Way:
     ahead: int
 
 
-def optimum(network: Network, device: Device, most: int = 20_000) -> tuple[int, int, int] | None:
-    """(traffic, cycles, peak), least in this order, or None when nothing fits. Raises TooManyCasesError beyond `most` combinations."""
+def optimum(
+    network: Network, device: Device, order: tuple[str, ...] = ("traffic", "cycles", "peak"), most: int = 4000, nodes: int = 10_000
+) -> tuple[int, ...] | None:
+    """The least values of the levels in `order`, or None when nothing fits.
+
+    Raises TooManyCasesError beyond `most` combinations or `nodes` of placement search.
+    """
     free = [m for m in network.maps if _may_stay(network, m)]
-    cases = list[tuple[tuple[int, int], list[Box], tuple[str, ...]]]()
+    cases = list[tuple[dict[str, int], list[Box]]]()
     for held in chain.from_iterable(combinations(free, k) for k in range(len(free) + 1)):
         stays = [_stay(network, device, m) for m in held]
         tables = [list(_ways(network, g, device, held)) for g in network.groups]
         for ways in product(*tables):
             boxes = [*stays, *(b for w in ways for b in w.boxes)]
             if _load(boxes) <= device.sram_bytes:
-                cases.append((_cost(ways), boxes, held))
+                cases.append((_cost(ways), boxes))
             if len(cases) > most:
                 raise TooManyCasesError
-    cases.sort(key=lambda case: case[0])
-    best: tuple[int, int, int] | None = None
-    for (traffic, cycles), boxes, _ in cases:
-        if best is not None and (traffic, cycles) > best[:2]:
+    known = order[: order.index("peak")]
+    cases.sort(key=lambda case: [case[0][n] for n in known])
+    best: tuple[int, ...] | None = None
+    effort = Effort(nodes)
+    for values, boxes in cases:
+        if best is not None and tuple(values[n] for n in known) > best[: len(known)]:
             break
-        ceiling = device.sram_bytes + 1 if best is None else best[2]
+        ceiling = device.sram_bytes + 1 if best is None else best[len(known)] + 1
         if _load(boxes) < ceiling:
-            height = lowest_placement(boxes, _apart(network, boxes), device.bank_bytes, ceiling)
+            height = lowest_placement(boxes, _apart(network, boxes), device.bank_bytes, ceiling, effort)
             if height < ceiling:
-                best = (traffic, cycles, height)
+                found = tuple({**values, "peak": height}[n] for n in order)
+                best = found if best is None else min(best, found)
     return best
 
 
-def _cost(ways: tuple[Way, ...]) -> tuple[int, int]:
+def _cost(ways: tuple[Way, ...]) -> dict[str, int]:
     cycles = 0
     for way, following in zip(ways, [*ways[1:], None], strict=True):
         cycles += way.exposed + max(way.compute, way.behind + (following.ahead if following else 0))
-    return sum(w.traffic for w in ways), cycles
+    return {"traffic": sum(w.traffic for w in ways), "cycles": cycles}
 
 
 def _may_stay(network: Network, tensor: str) -> bool:
@@ -163,7 +171,20 @@ def _load(boxes: list[Box]) -> int:
     return max((sum(b.size for b in boxes if b.first <= s <= b.last) for s in {b.first for b in boxes}), default=0)
 
 
-def lowest_placement(boxes: list[Box], apart: set[tuple[int, int]], bank: int, ceiling: int) -> int:
+@dataclass
+class Effort:
+    """Nodes of the placement search that may still be visited."""
+
+    nodes: int
+
+    def spend(self) -> None:
+        """Count one; raises TooManyCasesError when there are none left."""
+        self.nodes -= 1
+        if self.nodes < 0:
+            raise TooManyCasesError
+
+
+def lowest_placement(boxes: list[Box], apart: set[tuple[int, int]], bank: int, ceiling: int, effort: Effort) -> int:
     """Least highest byte below `ceiling` (else `ceiling`): pushing down any placement in order of its offsets never raises it."""
     floor, best = _load(boxes), ceiling
     meets = [[a.first <= b.last and b.first <= a.last for b in boxes] for a in boxes]
@@ -174,6 +195,7 @@ def lowest_placement(boxes: list[Box], apart: set[tuple[int, int]], bank: int, c
 
     def extend(ends: dict[int, int], last: int) -> None:
         nonlocal best
+        effort.spend()
         if best == floor:
             return
         if len(ends) == len(boxes):

@@ -160,11 +160,11 @@ def random_graph(seed: int, *, ops: int = 6, side: int = 8, channels: int = 12, 
     width = int(r.integers(max(2, side // 2), side + 1))
     made = [b.input(int(r.integers(1, channels + 1)), side, width)]
     for _ in range(ops):
-        x = made[-1] if r.random() < 0.7 else made[int(r.integers(len(made)))]  # noqa: PLR2004
+        x = made[-1] if r.random() < 0.7 else made[int(r.integers(len(made)))]
         made.append(_grow(b, r, x, made, channels))
     read = {n for op in b.ops for n in op.inputs}
     ends = [t for t in made[1:] if t not in read]
-    if len(made) > 2 and r.random() < 0.2:  # noqa: PLR2004
+    if len(made) > 2 and r.random() < 0.2:
         ends.append(made[-2])
     return b.graph(tuple(dict.fromkeys(ends)))
 
@@ -189,21 +189,21 @@ def _grow(b: GraphBuilder, r: np.random.Generator, x: str, made: Sequence[str], 
         case "depthwise" if min(h, w) > 1 and c > 1:
             return b.relu(b.depthwise(x, 3, int(r.integers(1, 3))))
         case "concat" if stackable:
-            return b.concat(x, *(stackable[:2] if r.random() < 0.3 else stackable[:1]))  # noqa: PLR2004
+            return b.concat(x, *(stackable[:2] if r.random() < 0.3 else stackable[:1]))
         case "se" if h * w > 1 and c > 1:
             scaled = b.squeeze_excite(x, max(1, c // 2))
-            return b.conv(scaled, int(r.integers(1, channels + 1))) if r.random() < 0.6 else scaled  # noqa: PLR2004
+            return b.conv(scaled, int(r.integers(1, channels + 1))) if r.random() < 0.6 else scaled
         case "pool" if min(h, w) > 1:
-            return b.max_pool(x) if r.random() < 0.5 else b.average_pool(x, 3, 2, 1)  # noqa: PLR2004
-        case "mean" if h * w > 1 and r.random() < 0.3:  # noqa: PLR2004
+            return b.max_pool(x) if r.random() < 0.5 else b.average_pool(x, 3, 2, 1)
+        case "mean" if h * w > 1 and r.random() < 0.3:
             return b.mean(x)
-        case "resize" if max(h, w) <= 6:  # noqa: PLR2004
+        case "resize" if max(h, w) <= 6:
             return b.resize(x)
         case "lookup":
-            return b.mul(x, b.lookup(x)) if r.random() < 0.5 else b.lookup(x, "LeakyRelu")  # noqa: PLR2004
-    kernel = 3 if r.random() < 0.5 and min(h, w) > 1 else 1  # noqa: PLR2004
+            return b.mul(x, b.lookup(x)) if r.random() < 0.5 else b.lookup(x, "LeakyRelu")
+    kernel = 3 if r.random() < 0.5 and min(h, w) > 1 else 1
     y = b.conv(x, int(r.integers(1, channels + 1)), kernel, int(r.integers(1, 3)) if min(h, w) > 1 else 1)
-    return b.relu(y) if r.random() < 0.5 else y  # noqa: PLR2004
+    return b.relu(y) if r.random() < 0.5 else y
 
 
 def resnet50(side: int = 224) -> Network:

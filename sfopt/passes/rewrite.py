@@ -15,7 +15,7 @@ Rule = Callable[[Graph, Op], Graph | None]
 
 
 def sweep(graph: Graph, rule: Rule) -> Graph:
-    """Apply `rule` at every operator, again and again until it applies nowhere."""
+    """Apply `rule` at every operator, again and again until it applies nowhere. Dead operators go after every round."""
     changed = True
     while changed:
         changed = False
@@ -25,11 +25,12 @@ def sweep(graph: Graph, rule: Rule) -> Graph:
             rewritten = rule(graph, op)
             if rewritten is not None:
                 graph, changed = rewritten, True
+        graph = graph.with_ops(graph.ops) if changed else graph
     return graph
 
 
 def substitute(graph: Graph, removed: Sequence[Op], added: Sequence[Op], tensors: Iterable[Tensor] = ()) -> Graph:
-    """`graph` with `added` in the place of `removed`."""
+    """`graph` with `added` in the place of the last of `removed`. Operators that nothing reads any more stay until `sweep` ends."""
     gone = {id(op) for op in removed}
     ops: list[Op] = []
     for op in graph.ops:
@@ -37,7 +38,7 @@ def substitute(graph: Graph, removed: Sequence[Op], added: Sequence[Op], tensors
             ops.extend(added)
         if id(op) not in gone:
             ops.append(op)
-    return graph.with_ops(ops, tensors)
+    return replace(graph, ops=tuple(ops), tensors={**graph.tensors, **{t.name: t for t in tensors}})
 
 
 def redirect(graph: Graph, op: Op, source: str) -> Graph | None:
