@@ -64,8 +64,11 @@ class Compiled(Protocol):
         """File name -> content, for the output directory."""
         ...
 
-    def run(self, inputs: Mapping[str, npt.NDArray[np.int8]], *, expose: bool = True) -> Execution:
-        """Run on int8 inputs of shape (1, C, H, W) by network input name. `expose` asks for inner tensors too."""
+    def run(self, inputs: Mapping[str, npt.NDArray[np.generic]], *, expose: bool = True) -> Execution:
+        """Run on int8 inputs of shape (1, C, H, W) by network input name, and on `Network.host_inputs` in whatever type they have.
+
+        `expose` asks for inner tensors too.
+        """
         ...
 
 

@@ -29,13 +29,14 @@ def random_feeds(graph: Graph, seed: int) -> dict[str, npt.NDArray[np.generic]]:
     return feeds
 
 
-def accelerator_inputs(network: Network, feeds: Arrays) -> dict[str, npt.NDArray[np.int8]]:
-    """Run the head on the network's inputs; returns the int8 maps that the accelerator starts from."""
+def accelerator_inputs(network: Network, feeds: Arrays) -> dict[str, npt.NDArray[np.generic]]:
+    """Run the head on the network's inputs; returns the int8 maps that the accelerator starts from, and what host groups need."""
     values = {**feeds, **_run(network, network.head, feeds)}
-    missing = [name for name in network.inputs if name not in values]
+    wanted = dict.fromkeys((*network.inputs, *network.host_inputs))
+    missing = [name for name in wanted if name not in values]
     if missing:
         raise UsageError(f"input `{missing[0]}` was not given")
-    return {name: np.asarray(values[name], dtype=np.int8) for name in network.inputs}
+    return {name: np.asarray(values[name], dtype=network.graph.tensor(name).dtype) for name in wanted}
 
 
 def network_outputs(network: Network, feeds: Arrays, execution: Execution) -> dict[str, npt.NDArray[np.generic]]:

@@ -98,7 +98,8 @@ class Group:
     after: tuple[str, ...] = ()
     host_ops: tuple[str, ...] = ()
     host_outputs: tuple[str, ...] = ()
-    """HOST only: all int8 tensors it writes (`output` is the first)."""
+    """HOST only: all int8 tensors that accelerator groups read of it (`output` is the first). What host groups hand to each other, or
+    get from the head, stays in the host's memory."""
 
     @property
     def name(self) -> str:
@@ -148,6 +149,20 @@ class Network:
     def producers(self) -> Mapping[str, int]:
         """Feature map -> index of its group (network inputs absent)."""
         return {name: g.index for g in self.groups for name in g.writes}
+
+    @cached_property
+    def host_inputs(self) -> tuple[str, ...]:
+        """What host groups read of the head's results or of the graph's inputs."""
+        ops = [self.graph.ops_by_name[name] for g in self.groups for name in g.host_ops]
+        before = {*self.graph.inputs, *(n for name in self.head for n in self.graph.ops_by_name[name].outputs)}
+        return tuple(dict.fromkeys(n for op in ops for n in op.inputs if n in before))
+
+    @cached_property
+    def host_results(self) -> tuple[str, ...]:
+        """What host groups compute that the tail or the graph's outputs read: any type, in the host's memory."""
+        after = {*self.graph.outputs, *(n for name in self.tail for n in self.graph.ops_by_name[name].inputs)}
+        ops = [self.graph.ops_by_name[name] for g in self.groups for name in g.host_ops]
+        return tuple(n for op in ops for n in op.outputs if n in after)
 
     @cached_property
     def readers(self) -> Mapping[str, tuple[int, ...]]:
@@ -215,13 +230,24 @@ class _Builder:
 
     def build(self) -> tuple[Group, ...]:
         for op in self.graph.ops:
-            if op.name in self.covered or self._is_channel_scale_of_conv(op):
+            if op.name in self.covered or not self.graph.is_integer(op) or self._is_channel_scale_of_conv(op):
                 continue
-            if not self.graph.is_integer(op):
-                self._add_host(op)
-            else:
-                self._add(self._absorb(_heavy_group(self.graph, op, self._scale_of(op))))
+            group = _heavy_group(self.graph, op, self._scale_of(op))
+            self._add_hosts_before(group)
+            self._add(self._absorb(group))
         return tuple(self.groups)
+
+    def _add_hosts_before(self, group: Group) -> None:
+        """Host ops run as late as they can, so that each host group ends with an int8 map that an accelerator group reads."""
+        wanted, needed = [n for name in group.ops for n in self._op(name).inputs], set[str]()
+        while wanted:
+            op = self.graph.producers.get(wanted.pop())
+            if op is not None and op.name not in {*self.covered, *needed, *group.ops}:
+                needed.add(op.name)
+                wanted.extend(op.inputs)
+        for op in self.graph.ops:
+            if op.name in needed:
+                self._add_host(op)
 
     def _add(self, group: Group) -> None:
         self.covered.update(group.ops)

@@ -16,9 +16,9 @@ PARAMETERS          ``s:T.parameters``        its tables, biases, factors
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields, is_dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Any, get_args, get_origin, get_type_hints
 
 from sfopt.errors import UsageError
 
@@ -209,20 +209,30 @@ class Plan:
         """Inverse of `to_json`; raises UsageError naming what is wrong."""
         try:
             raw = json.loads(text)
-            if raw["schema"] != SCHEMA:
-                raise UsageError(f"plan has schema {raw['schema']}, this version reads {SCHEMA}")
-            certificate = raw["certificate"]
-            objectives = tuple(Objective(**{**o, "status": Status(o["status"])}) for o in certificate["objectives"])
-            return Plan(
-                network=raw["network"],
-                device=raw["device"],
-                segments=tuple(Segment(**{**s, "weight_mode": WeightMode(s["weight_mode"])}) for s in raw["segments"]),
-                buffers=tuple(Buffer(**{**b, "role": Role(b["role"])}) for b in raw["buffers"]),
-                transfers=tuple(Transfer(**{**t, "category": Category(t["category"])}) for t in raw["transfers"]),
-                dram=tuple(DramRegion(**d) for d in raw["dram"]),
-                certificate=Certificate(
-                    **{**certificate, "status": Status(certificate["status"]), "objectives": objectives}
-                ),
-            )
-        except (KeyError, TypeError, ValueError) as error:
-            raise UsageError(f"not a plan: {type(error).__name__} {error}") from None
+        except (ValueError, RecursionError) as error:
+            raise UsageError(f"not a plan: {error}") from None
+        if not isinstance(raw, dict) or "schema" not in raw:
+            raise UsageError("not a plan: no `schema`")
+        if raw["schema"] != SCHEMA:
+            raise UsageError(f"plan has schema {raw['schema']!r}, this version reads {SCHEMA}")
+        plan = _read(Plan, {k: v for k, v in raw.items() if k != "schema"}, "plan")
+        assert isinstance(plan, Plan)
+        return plan
+
+
+def _read(kind: Any, raw: Any, where: str) -> Any:  # noqa: ANN401 (JSON in, one of the types of this file out)
+    """`raw` as `kind`: a dataclass of this file, a tuple of one, an enumeration, a mapping, or a plain value of exactly that type."""
+    if is_dataclass(kind):
+        hints, names = get_type_hints(kind), {f.name for f in fields(kind)}
+        if not isinstance(raw, dict) or raw.keys() != names:
+            raise UsageError(f"not a plan: `{where}` needs exactly {', '.join(sorted(names))}")
+        return kind(**{name: _read(hints[name], raw[name], f"{where}.{name}") for name in raw})
+    if get_origin(kind) is tuple and isinstance(raw, list):
+        return tuple(_read(get_args(kind)[0], value, f"{where}[{i}]") for i, value in enumerate(raw))
+    if get_origin(kind) is Mapping and isinstance(raw, dict):
+        return raw
+    if isinstance(kind, type) and issubclass(kind, StrEnum) and raw in list(kind):
+        return kind(raw)
+    if isinstance(kind, type) and (type(raw) is kind or (kind is float and type(raw) is int)):
+        return raw
+    raise UsageError(f"not a plan: `{where}` is {str(raw)[:40]!r}")

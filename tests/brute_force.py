@@ -41,7 +41,11 @@ class Way:
 
 
 def optimum(
-    network: Network, device: Device, order: tuple[str, ...] = ("traffic", "cycles", "peak"), most: int = 4000, nodes: int = 10_000
+    network: Network,
+    device: Device,
+    order: tuple[str, ...] = ("traffic", "cycles", "peak"),
+    most: int = 4000,
+    nodes: int = 10_000,
 ) -> tuple[int, ...] | None:
     """The least values of the levels in `order`, or None when nothing fits.
 
@@ -108,7 +112,15 @@ def _ways(network: Network, group: Group, device: Device, held: tuple[str, ...])
 
 
 def _way(
-    network: Network, group: Group, device: Device, held: tuple[str, ...], band: int, tile: int | None, *, overlap: bool, early: bool
+    network: Network,
+    group: Group,
+    device: Device,
+    held: tuple[str, ...],
+    band: int,
+    tile: int | None,
+    *,
+    overlap: bool,
+    early: bool,
 ) -> Way:
     step, bands, boxes, traffic = group.index, cost.band_count(network, group, band), list[Box](), 0
     time = {"exposed": 0, "behind": 0, "ahead": 0}
@@ -124,7 +136,9 @@ def _way(
         hidden = name not in held and overlap and bands > 1
         time["behind" if hidden else "exposed"] += cost.dma_cycles(fmap.size_bytes, device)
         if name not in held:
-            boxes.append(Box(f"{step}:{name}", _stream_bytes(network, group, device, name, band, overlap=overlap), step, step))
+            boxes.append(
+                Box(f"{step}:{name}", _stream_bytes(network, group, device, name, band, overlap=overlap), step, step)
+            )
     for block in cost.constants(network, group, folded=folded):
         tiled = tile is not None and block.name.endswith(".weights")
         times = bands if tiled else 1
@@ -134,7 +148,9 @@ def _way(
         traffic += block.size_bytes * times
         slot = ("behind" if overlap else "exposed") if tiled else ("ahead" if early else "exposed")
         time[slot] += cost.dma_cycles(block.size_bytes * times, device)
-    compute = cost.group_cycles(network, group, device, band, tile or network.maps[group.output].channels, folded=folded)
+    compute = cost.group_cycles(
+        network, group, device, band, tile or network.maps[group.output].channels, folded=folded
+    )
     return Way(tuple(boxes), traffic, time["exposed"], compute, time["behind"], time["ahead"])
 
 
@@ -190,7 +206,9 @@ def lowest_placement(boxes: list[Box], apart: set[tuple[int, int]], bank: int, c
     meets = [[a.first <= b.last and b.first <= a.last for b in boxes] for a in boxes]
 
     def offset(i: int, ends: dict[int, int]) -> int:
-        blocks = [-(-e // bank) * bank if (min(i, j), max(i, j)) in apart else e for j, e in ends.items() if meets[i][j]]
+        blocks = [
+            -(-e // bank) * bank if (min(i, j), max(i, j)) in apart else e for j, e in ends.items() if meets[i][j]
+        ]
         return max(blocks, default=0)
 
     def extend(ends: dict[int, int], last: int) -> None:

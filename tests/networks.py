@@ -44,7 +44,9 @@ class GraphBuilder:
         self.inputs.append(name)
         return self._map(name, (1, channels, height, width), self._quant())
 
-    def conv(self, x: str, channels: int, kernel: int = 1, stride: int = 1, *, group: int = 1, pad: int | None = None) -> str:
+    def conv(
+        self, x: str, channels: int, kernel: int = 1, stride: int = 1, *, group: int = 1, pad: int | None = None
+    ) -> str:
         """Convolution with bias; `group` = input channels makes it depthwise."""
         depth, height, width = self.shape(x)
         pad = kernel // 2 if pad is None else pad
@@ -179,7 +181,9 @@ def _grow(b: GraphBuilder, r: np.random.Generator, x: str, made: Sequence[str], 
     c, h, w = b.shape(x)
     same = [t for t in made if t != x and b.shape(t) == (c, h, w)]
     stackable = [t for t in made if t != x and b.shape(t)[1:] == (h, w)]
-    choice = r.choice(["conv", "conv", "block", "depthwise", "add", "mul", "concat", "se", "pool", "mean", "resize", "lookup"])
+    choice = r.choice(
+        ["conv", "conv", "block", "depthwise", "add", "mul", "concat", "se", "pool", "mean", "resize", "lookup"]
+    )
     match choice:
         case "add" | "mul" if same:
             other = same[int(r.integers(len(same)))]

@@ -32,7 +32,9 @@ def tiny_device(seed: int) -> Device:
     )
 
 
-def solved(network: Network, device: Device, switches: Switches | None = None, objective: str = "traffic") -> tuple[int, ...] | None:
+def solved(
+    network: Network, device: Device, switches: Switches | None = None, objective: str = "traffic"
+) -> tuple[int, ...] | None:
     """Values of the proven plan, which the checker has seen; None when infeasible."""
     try:
         found = plan(network, device, objective=objective, switches=switches)
@@ -78,7 +80,9 @@ def test_optimum_in_other_orders_equals_enumeration(objective: str) -> None:
 ALL_OFF = Switches(**{f.name: False for f in fields(Switches)})
 
 
-@pytest.mark.parametrize("switches", [*(replace(Switches(), **{f.name: False}) for f in fields(Switches)), ALL_OFF], ids=str)
+@pytest.mark.parametrize(
+    "switches", [*(replace(Switches(), **{f.name: False}) for f in fields(Switches)), ALL_OFF], ids=str
+)
 def test_switches_leave_the_optimum_alone(switches: Switches) -> None:
     compared, _ = compare(range(600, 640), switches)
     assert compared >= 20

@@ -106,6 +106,20 @@ class TestSources:
         assert_matches_keras(model, data)
         assert "Transpose" not in count(imported(data))
 
+    def test_int8_tflite_file(self, model: Any, tmp_path: Path) -> None:
+        path = tmp_path / "int8.tflite"
+        function = tf.function(lambda x: model(x, training=False), input_signature=[tf.TensorSpec((1, 16, 16, 3))])
+        converter = tf.lite.TFLiteConverter.from_concrete_functions([function.get_concrete_function()])
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+        samples = [np.random.default_rng(seed).standard_normal((1, 16, 16, 3)).astype("float32") for seed in range(8)]
+        converter.representative_dataset = lambda: iter([[sample] for sample in samples])
+        converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
+        path.write_bytes(converter.convert())
+        found = count(imported(convert(path), tolerance=1e-6))
+        assert found["Resize"] == 1
+        assert found["QuantizeLinear"] > 10
+        assert "Tile" not in found
+
     def test_several_inputs_and_outputs(self) -> None:
         a, b = keras.Input((8, 8, 2)), keras.Input((8, 8, 2))
         s = keras.layers.Add()([keras.layers.Conv2D(2, 3, padding="same")(a), b])

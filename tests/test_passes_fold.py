@@ -135,9 +135,9 @@ class TestPads:
 
     def test_max_pool_of_what_may_be_negative(self) -> None:
         graph = assert_passes_keep(self.build("MaxPool"))
-        assert count(graph) == {"Pad": 1, "MaxPool": 1}
+        assert count(graph) == {"Conv": 1, "MaxPool": 1}
         assert graph.notes == (
-            "fold_pads: `t0` stays a Pad: its input may be less than the value 0.0, and `t1` takes the maximum",
+            "fold_pads: `t0` is not folded: its input may be less than the value 0.0, and `t1` takes the maximum",
         )
 
     def test_max_pool_padded_with_the_least_number(self) -> None:
@@ -145,21 +145,38 @@ class TestPads:
 
     def test_another_value(self) -> None:
         graph = assert_passes_keep(self.build("Conv", value=1.5))
-        assert graph.notes == ("fold_pads: `t0` stays a Pad: its value is 1.5, not 0",)
+        assert graph.notes == ("fold_pads: `t0` is not folded: its value is 1.5, not 0",)
 
     def test_average_pool_with_padding_of_its_own(self) -> None:
         graph = assert_passes_keep(self.build("AveragePool", pads=[1, 1, 0, 0]))
-        assert graph.notes == ("fold_pads: `t0` stays a Pad: `t1` leaves its own padding out of the average",)
+        assert graph.notes == ("fold_pads: `t0` is not folded: `t1` leaves its own padding out of the average",)
 
     def test_padding_as_large_as_the_window(self) -> None:
         graph = assert_passes_keep(self.build("MaxPool", before="Relu", pads=[0, 0, 0, 1]))
-        assert graph.notes == ("fold_pads: `t1` stays a Pad: the padding is as large as the window of `t2`",)
+        assert graph.notes == ("fold_pads: `t1` is not folded: the padding is as large as the window of `t2`",)
 
     def test_padded_channels(self) -> None:
         m = ModelBuilder()
         x = m.add("Pad", m.input((1, 3, 8, 8)), m.constant([0, 0, 0, 0, 0, 1, 0, 0], "int64"))
         graph = assert_passes_keep(m.build(m.conv(x, 4, 2)))
-        assert graph.notes == ("fold_pads: `t0` stays a Pad: it pads more than rows and columns with a constant",)
+        assert graph.notes == ("fold_pads: `t0` is not folded: it pads more than rows and columns with a constant",)
+
+    @pytest.mark.parametrize("pads", [(1, 0, 0, 0), (0, 2, 1, 0), (3, 1, 2, 4)])
+    def test_what_is_left_is_a_conv_that_copies(self, pads: tuple[int, int, int, int]) -> None:
+        m = ModelBuilder()
+        top, left, bottom, right = pads
+        y = m.add("Pad", m.input((1, 3, 5, 6)), m.constant([0, 0, top, left, 0, 0, bottom, right], "int64"))
+        graph = assert_passes_keep(m.build(y))
+        found = only(graph, "Conv")
+        windows = (*found["kernel_shape"], *found["kernel_shape"])  # type: ignore[misc]
+        assert all(p < k for p, k in zip(found["pads"], windows, strict=True))  # type: ignore[call-overload]
+
+    def test_a_wide_margin_stays(self) -> None:
+        m = ModelBuilder()
+        graph = assert_passes_keep(
+            m.build(m.add("Pad", m.input((1, 3, 5, 6)), m.constant([0, 0, 4, 0, 0, 0, 4, 0], "int64")))
+        )
+        assert graph.notes == ("express_pads: `t0` stays a Pad: it needs a kernel larger than 7",)
 
     @pytest.mark.parametrize("mode", ["SAME_UPPER", "SAME_LOWER", "VALID"])
     @pytest.mark.parametrize("op_type", ["Conv", "MaxPool", "AveragePool"])

@@ -1,5 +1,6 @@
 """Transposes, reshapes and everything that turns a channels-last network into a channels-first one."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import models
@@ -190,6 +191,19 @@ def test_transposed_weights_behind_dequantize() -> None:
     assert graph.ops[0].attributes["axis"] == 0
 
 
+@pytest.mark.parametrize("build", [models.residual, models.channels_last, models.inverted_residual, models.pyramid])
+@pytest.mark.parametrize("quant_format", [models.QuantFormat.QDQ, models.QuantFormat.QOperator])
+def test_quantised_networks_stay_exact(build: Callable[[], bytes], quant_format: models.QuantFormat) -> None:
+    model = models.quantised(build(), quant_format)
+    source = read_onnx(model)
+    graph = run_passes(source)
+    assert_equivalent(model, graph, random_inputs(source, 9), tolerance=1e-6)
+    if quant_format == models.QuantFormat.QDQ:
+        convs = [op for op in graph.ops if op.op_type == "Conv"]
+        assert not any(graph.tensor(op.inputs[1]).is_constant for op in convs)
+        assert "Transpose" not in count(graph)
+
+
 operations = st.lists(
     st.sampled_from(["add", "scale", "relu", "conv", "pad", "concat", "mean", "turn"]), min_size=1, max_size=8
 )
@@ -263,7 +277,9 @@ def test_moving_transposes_twice_changes_nothing() -> None:
 
 def test_repeated_rows_and_columns_are_a_resize() -> None:
     m = ModelBuilder()
-    x = m.add("Transpose", m.conv(m.add("Transpose", m.input((1, 4, 5, 3)), perm=[0, 3, 1, 2]), 3, 2), perm=[0, 2, 3, 1])
+    x = m.add(
+        "Transpose", m.conv(m.add("Transpose", m.input((1, 4, 5, 3)), perm=[0, 3, 1, 2]), 3, 2), perm=[0, 2, 3, 1]
+    )
     x = m.add("Tile", m.add("Unsqueeze", x, m.constant([2], "int64")), m.constant([1, 1, 2, 1, 1], "int64"))
     x = m.add("Reshape", x, m.constant([1, 8, 5, 2], "int64"))
     x = m.add("Tile", m.add("Unsqueeze", x, m.constant([3], "int64")), m.constant([1, 1, 1, 3, 1], "int64"))

@@ -60,12 +60,14 @@ class FpgaProgram:
         """Every instruction word is fetched once; loop bodies repeat from the sequencer's buffer."""
         return WORD_BYTES * len(self.program.words)
 
-    def run(self, inputs: Mapping[str, Int8Array], *, expose: bool = True) -> Execution:
+    def run(self, inputs: Mapping[str, npt.NDArray[np.generic]], *, expose: bool = True) -> Execution:
         """Simulate. Raises SimulationFault when the program asks for something that the machine must not do."""
-        feeds = {name: _rows_first(value) for name, value in inputs.items()}
-        host = _Host(self.network)
+        feeds = {name: _rows_first(np.asarray(inputs[name], np.int8)) for name in self.network.inputs}
+        host = _Host(self.network, inputs)
         result = simulate(self._image, feeds, host, capture=expose)
         maps = {name: _channels_first(value) for name, value in {**result.tensors, **result.outputs}.items()}
+        written = [n for g in self.network.groups for n in g.host_outputs if n not in maps]
+        maps.update({name: np.asarray(host.values[name], np.int8) for name in written})
         return Execution(
             maps,
             _transfers(self.program, result),
@@ -86,14 +88,15 @@ class FpgaProgram:
 class _Host:
     """Runs the host groups between stretches of the program; what they compute in float stays here."""
 
-    def __init__(self, network: Network) -> None:
+    def __init__(self, network: Network, inputs: Mapping[str, npt.NDArray[np.generic]]) -> None:
         self.network = network
+        self.inputs = inputs
         self.values: dict[str, npt.NDArray[np.generic]] = {}
 
     def __call__(self, call: HostCall, maps: Mapping[str, Int8Array]) -> Mapping[str, Int8Array]:
         group = next(g for g in self.network.groups if g.name == call.label)
         ops = [self.network.graph.ops_by_name[name] for name in group.host_ops]
-        feeds = {**self.values, **{name: _channels_first(value) for name, value in maps.items()}}
+        feeds = {**self.inputs, **self.values, **{name: _channels_first(value) for name, value in maps.items()}}
         self.values.update(run_host_ops(self.network.graph, ops, feeds))
         return {name: _rows_first(self.values[name].astype(np.int8)) for name in group.host_outputs}
 

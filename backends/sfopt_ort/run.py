@@ -42,7 +42,13 @@ def accelerator_part(network: Network) -> Graph:
     """The graph between the first and the last int8 feature map, without the host's head and tail."""
     ends = {*network.head, *network.tail}
     ops = [op for op in network.graph.ops if op.name not in ends]
-    return network.graph.with_ops(ops, inputs=network.inputs, outputs=network.outputs)
+    inputs = tuple(dict.fromkeys((*network.inputs, *network.host_inputs)))
+    return network.graph.with_ops(ops, inputs=inputs, outputs=(*network.outputs, *_others(network, network.outputs)))
+
+
+def _others(network: Network, names: Sequence[str]) -> tuple[str, ...]:
+    """`Network.host_results` that are not among `names`."""
+    return tuple(n for n in network.host_results if n not in names)
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,10 +67,17 @@ class OrtModel:
         """The whole network, from float inputs to float outputs."""
         return {MODEL_FILE: model_bytes(self.network.graph)}
 
-    def run(self, inputs: Mapping[str, npt.NDArray[np.int8]], *, expose: bool = True) -> Execution:
+    def run(self, inputs: Mapping[str, npt.NDArray[np.generic]], *, expose: bool = True) -> Execution:
         """Run on int8 inputs by network input name; with `expose`, every int8 tensor comes back."""
-        tensors = run(accelerator_part(self.network), inputs, None if expose else self.network.outputs)
-        return Execution({name: np.asarray(value, np.int8) for name, value in tensors.items()})
+        graph, maps = accelerator_part(self.network), list(self.network.outputs)
+        if expose:
+            maps += [*integer_tensors(graph), *(n for g in self.network.groups for n in g.writes)]
+        others = _others(self.network, maps)
+        found = run(graph, inputs, tuple(dict.fromkeys((*maps, *others))))
+        return Execution(
+            {name: np.asarray(found[name], np.int8) for name in dict.fromkeys(maps)},
+            host_tensors={name: found[name] for name in others},
+        )
 
 
 class OrtBackend:

@@ -42,4 +42,6 @@ def plan(
     if objective not in OBJECTIVES:
         raise UsageError(f"unknown objective `{objective}`; known: {', '.join(OBJECTIVES)}")
     limits = Limits(time_limit_s, seed, workers)
-    return METHODS[method].make(Request(network, device, OBJECTIVES[objective], limits, switches or Switches(), on_progress))
+    return METHODS[method].make(
+        Request(network, device, OBJECTIVES[objective], limits, switches or Switches(), on_progress)
+    )

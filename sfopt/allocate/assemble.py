@@ -15,7 +15,9 @@ __all__ = ["assemble"]
 DRAM_ALIGNMENT_BYTES = 64
 
 
-def assemble(problem: Problem, choice: Choice, layout: Layout, offsets: Sequence[int], certificate: Certificate) -> Plan:
+def assemble(
+    problem: Problem, choice: Choice, layout: Layout, offsets: Sequence[int], certificate: Certificate
+) -> Plan:
     """The plan of a choice whose layout has been given `offsets`."""
     groups = problem.network.groups
     placed = [
@@ -89,5 +91,6 @@ def _dram_regions(problem: Problem, choice: Choice) -> tuple[DramRegion, ...]:
     order = sorted(range(len(items)), key=lambda i: (-items[i].size_bytes, i))
     offsets = first_fit(layout, order, DRAM_ALIGNMENT_BYTES)
     return tuple(
-        DramRegion(r.name, offset, network.maps[r.name].size_bytes, r.first, r.last) for r, offset in zip(items, offsets, strict=True)
+        DramRegion(r.name, offset, network.maps[r.name].size_bytes, r.first, r.last)
+        for r, offset in zip(items, offsets, strict=True)
     )

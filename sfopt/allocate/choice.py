@@ -4,7 +4,7 @@ Variables -> Constraints -> Objective -> Result. One private function per constr
 Symbols: x[s,o] group s takes option o; r[m] map m is resident; cap the scratchpad in words; P the peak in words.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ortools.sat.python import cp_model
@@ -99,7 +99,9 @@ def solve_choice(
     return _result(model, v, problem, options, limits)
 
 
-def _variables(model: cp_model.CpModel, v: _Variables, problem: Problem, options: Mapping[int, Sequence[Option]]) -> None:
+def _variables(
+    model: cp_model.CpModel, v: _Variables, problem: Problem, options: Mapping[int, Sequence[Option]]
+) -> None:
     """Sum over o of x[s,o] = 1 for each accelerator group s."""
     for m in problem.free_maps:
         v.r[m] = model.new_bool_var(f"r {m}")
@@ -118,15 +120,20 @@ def _pattern_matches_residency(
     model: cp_model.CpModel, v: _Variables, problem: Problem, options: Mapping[int, Sequence[Option]]
 ) -> None:
     """Sum of x[s,o] over the options o that expect m resident = r[m], for each map m that group s reads or writes."""
-    for s, choices in options.items():
+    for s in options:
         group = problem.network.groups[s]
         for m in dict.fromkeys([*group.reads, *group.writes]):
             if m in v.r:
-                model.add(sum(x for x, o in zip(v.x[s], choices, strict=True) if m in o.resident) == v.r[m])
+                model.add(_weighted((x, 1) for x, o in _pairs(v, options, s) if m in o.resident) == v.r[m])
 
 
 def _capacity(
-    model: cp_model.CpModel, v: _Variables, problem: Problem, options: Mapping[int, Sequence[Option]], *, bank_floors: bool
+    model: cp_model.CpModel,
+    v: _Variables,
+    problem: Problem,
+    options: Mapping[int, Sequence[Option]],
+    *,
+    bank_floors: bool,
 ) -> None:
     """At each step s: words of resident maps live at s + own words of group s + early words of group s+1 <= P <= cap.
 
@@ -134,25 +141,40 @@ def _capacity(
     """
     word = problem.device.word_bytes
     for s in range(len(problem.network.groups)):
-        held = [v.r[m] * (problem.map_bytes[m] // word) for m, (first, last) in problem.live.items() if first <= s <= last]
-        own = [x * (o.own_bytes // word) for x, o in zip(v.x.get(s, []), options.get(s, ()), strict=True)]
-        early = [x * (o.early_bytes // word) for x, o in zip(v.x.get(s + 1, []), options.get(s + 1, ()), strict=True) if o.early_bytes]
-        if held or own or early:
-            model.add(sum(held) + sum(own) + sum(early) <= _peak(v))
-        if bank_floors and s in options:
-            model.add(sum(x * (o.floor_bytes // word) for x, o in zip(v.x[s], options[s], strict=True)) <= _peak(v))
+        held = [
+            (v.r[m], problem.map_bytes[m] // word) for m, (first, last) in problem.live.items() if first <= s <= last
+        ]
+        own = [(x, o.own_bytes // word) for x, o in _pairs(v, options, s)]
+        early = [(x, o.early_bytes // word) for x, o in _pairs(v, options, s + 1)]
+        model.add(_weighted([*held, *own, *early]) <= _peak(v))
+        if bank_floors:
+            model.add(_weighted((x, o.floor_bytes // word) for x, o in _pairs(v, options, s)) <= _peak(v))
+
+
+def _pairs(
+    v: _Variables, options: Mapping[int, Sequence[Option]], step: int
+) -> Iterator[tuple[cp_model.IntVar, Option]]:
+    return zip(v.x.get(step, ()), options.get(step, ()), strict=True)
+
+
+def _weighted(terms: Iterable[tuple[cp_model.IntVar, int]]) -> cp_model.LinearExpr:
+    pairs = [(x, factor) for x, factor in terms if factor]
+    return cp_model.LinearExpr.weighted_sum([x for x, _ in pairs], [factor for _, factor in pairs])
 
 
 def _cuts(
-    model: cp_model.CpModel, v: _Variables, problem: Problem, options: Mapping[int, Sequence[Option]], cuts: Sequence[Cut]
+    model: cp_model.CpModel,
+    v: _Variables,
+    problem: Problem,
+    options: Mapping[int, Sequence[Option]],
+    cuts: Sequence[Cut],
 ) -> None:
     """For each cut: some map of it is not resident, or some block of it is absent or smaller, or P >= its height."""
     for cut in cuts:
         escape: list[cp_model.LiteralT] = [v.r[m].negated() for m in sorted(cut.resident)]
         for s in sorted({s for s, _ in cut.blocks}):
             blocks = [b for t, b in cut.blocks if t == s]
-            free = [x for x, o in zip(v.x[s], options[s], strict=True) if not all(covers(o, b) for b in blocks)]
-            escape += free
+            escape += [x for x, o in _pairs(v, options, s) if not all(covers(o, b) for b in blocks)]
         height = -(-cut.height_bytes // problem.device.word_bytes)
         if height <= problem.device.words:
             high = model.new_bool_var("high")
@@ -162,18 +184,19 @@ def _cuts(
 
 
 def _step_floors(
-    model: cp_model.CpModel, v: _Variables, problem: Problem, options: Mapping[int, Sequence[Option]], floors: Sequence[StepFloor]
+    model: cp_model.CpModel,
+    v: _Variables,
+    problem: Problem,
+    options: Mapping[int, Sequence[Option]],
+    floors: Sequence[StepFloor],
 ) -> None:
     """For each floor whose maps are all held and whose early blocks are there: sum over o of height[o] * x[s,o] <= P."""
     word = problem.device.word_bytes
     for floor in floors:
         absent: list[cp_model.LiteralT] = [v.r[m].negated() for m in sorted(floor.resident)]
-        for x, o in zip(v.x.get(floor.step + 1, []), options.get(floor.step + 1, ()), strict=True):
-            if floor.early and not all(covers(o, b) for b in floor.early):
-                absent.append(x)
-        pairs = zip(v.x[floor.step], options[floor.step], strict=True)
-        terms = [x * -(-floor.heights[o] // word) for x, o in pairs if o in floor.heights]
-        reached = model.add(sum(terms) <= _peak(v))
+        absent += [x for x, o in _pairs(v, options, floor.step + 1) if not all(covers(o, b) for b in floor.early)]
+        heights = [(x, -(-floor.heights[o] // word)) for x, o in _pairs(v, options, floor.step) if o in floor.heights]
+        reached = model.add(_weighted(heights) <= _peak(v))
         if absent:
             holds = model.new_bool_var("floor")
             model.add_bool_or([holds, *absent])
@@ -186,33 +209,31 @@ def _delay(model: cp_model.CpModel, v: _Variables, options: Mapping[int, Sequenc
         after = options.get(s + 1, ())
         limit = max(o.behind for o in choices) + max((o.ahead for o in after), default=0)
         v.delay[s] = model.new_int_var(0, limit, f"delay {s}")
-        own = sum(x * (o.behind - o.compute) for x, o in zip(v.x[s], choices, strict=True))
-        following = sum(x * o.ahead for x, o in zip(v.x.get(s + 1, []), after, strict=True) if o.ahead)
-        model.add(own + following <= v.delay[s])
+        own = [(x, o.behind - o.compute) for x, o in _pairs(v, options, s)]
+        following = [(x, o.ahead) for x, o in _pairs(v, options, s + 1)]
+        model.add(_weighted([*own, *following]) <= v.delay[s])
 
 
 def _traffic(v: _Variables, problem: Problem, options: Mapping[int, Sequence[Option]]) -> cp_model.LinearExprT:
     """Constants once + each map resident or spilled + re-read constants."""
-    total: cp_model.LinearExprT = problem.constant_traffic
-    for m in problem.network.maps:
-        spilled = problem.map_traffic(m, resident=False)
-        total += spilled
-        if m in v.r:
-            total += v.r[m] * (problem.map_traffic(m, resident=True) - spilled)
-    return total + sum(x * o.reread_bytes for s in options for x, o in zip(v.x[s], options[s], strict=True) if o.reread_bytes)
+    spilled = {m: problem.map_traffic(m, resident=False) for m in problem.network.maps}
+    saved = [(r, problem.map_traffic(m, resident=True) - spilled[m]) for m, r in v.r.items()]
+    again = [(x, o.reread_bytes) for s in options for x, o in _pairs(v, options, s)]
+    return _weighted([*saved, *again]) + problem.constant_traffic + sum(spilled.values())
 
 
 def _cycles(v: _Variables, problem: Problem, options: Mapping[int, Sequence[Option]]) -> cp_model.LinearExprT:
     """Sum over s of exposed[s] + compute[s] + delay[s]."""
-    fixed = sum(x * (o.exposed + o.compute) for s in options for x, o in zip(v.x[s], options[s], strict=True))
-    return fixed + sum(v.delay.values()) + problem.host_cycles
+    fixed = [(x, o.exposed + o.compute) for s in options for x, o in _pairs(v, options, s)]
+    return _weighted([*fixed, *((d, 1) for d in v.delay.values())]) + problem.host_cycles
 
 
 def _volume(v: _Variables, problem: Problem, options: Mapping[int, Sequence[Option]]) -> cp_model.LinearExprT:
     """Words times steps of all buffers: not an objective of the plan, but what makes one easy to place."""
     word = problem.device.word_bytes
-    held = sum(v.r[m] * ((last - first + 1) * problem.map_bytes[m] // word) for m, (first, last) in problem.live.items())
-    return held + sum(x * ((o.own_bytes + o.early_bytes) // word) for s in options for x, o in zip(v.x[s], options[s], strict=True))
+    held = [(v.r[m], (last - first + 1) * problem.map_bytes[m] // word) for m, (first, last) in problem.live.items()]
+    own = [(x, (o.own_bytes + o.early_bytes) // word) for s in options for x, o in _pairs(v, options, s)]
+    return _weighted([*held, *own])
 
 
 def _hint(model: cp_model.CpModel, v: _Variables, options: Mapping[int, Sequence[Option]], hint: Choice) -> None:
@@ -239,4 +260,3 @@ def _result(
     status = Status.OPTIMAL if code == cp_model.OPTIMAL else Status.FEASIBLE
     value = round(solver.objective_value)
     return ChoiceResult(choice, status, value, value if status is Status.OPTIMAL else min(bound, value))
-

@@ -33,7 +33,10 @@ class StepFloor:
 def covers(option: Option, block: Block) -> bool:
     """Whether the option has this block, at least as large and as early."""
     return any(
-        b.role is block.role and b.content == block.content and b.size_bytes >= block.size_bytes and b.early >= block.early
+        b.role is block.role
+        and b.content == block.content
+        and b.size_bytes >= block.size_bytes
+        and b.early >= block.early
         for b in option.blocks
     )
 

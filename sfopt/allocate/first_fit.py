@@ -84,7 +84,9 @@ def _neighbours(layout: Layout) -> list[list[tuple[int, bool]]]:
     return table
 
 
-def first_fit(layout: Layout, order: Sequence[int], bank_bytes: int, neighbours: list[list[tuple[int, bool]]] | None = None) -> Offsets:
+def first_fit(
+    layout: Layout, order: Sequence[int], bank_bytes: int, neighbours: list[list[tuple[int, bool]]] | None = None
+) -> Offsets:
     """Place in `order`, each at the lowest free offset. An item that must be in other banks blocks every bank it touches."""
     near = _neighbours(layout) if neighbours is None else neighbours
     offsets = [-1] * len(layout.items)

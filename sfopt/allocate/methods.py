@@ -69,7 +69,11 @@ def _static(name: str, order: str, *, resident: bool) -> Callable[[Request], Pla
         start = time.monotonic()
         problem = Problem.build(request.network, request.device, request.switches)
         choice, layout, offsets = plan_statically(problem, order, resident=resident)
-        values = {"traffic": problem.traffic(choice), "cycles": problem.cycles(choice), "peak": peak_of(layout, offsets)}
+        values = {
+            "traffic": problem.traffic(choice),
+            "cycles": problem.cycles(choice),
+            "peak": peak_of(layout, offsets),
+        }
         objectives = tuple(_objective(request, n, values[n], Status.HEURISTIC) for n in request.order)
         certificate = Certificate(name, Status.HEURISTIC, objectives, _seconds(start))
         return assemble(problem, choice, layout, offsets, certificate)
@@ -83,8 +87,13 @@ def _seconds(start: float) -> float:
 
 METHODS: Mapping[str, Method] = {
     "optimal": Method("integer program: residency, options and placement, each level proven", _optimal),
-    "greedy-size": Method("largest map spilled first, largest buffer placed first", _static("greedy-size", "size", resident=True)),
-    "greedy-order": Method("largest map spilled first, buffers placed in order of execution", _static("greedy-order", "step", resident=True)),
+    "greedy-size": Method(
+        "largest map spilled first, largest buffer placed first", _static("greedy-size", "size", resident=True)
+    ),
+    "greedy-order": Method(
+        "largest map spilled first, buffers placed in order of execution",
+        _static("greedy-order", "step", resident=True),
+    ),
     "once-per-layer": Method("nothing stays on-chip between groups", _static("once-per-layer", "size", resident=False)),
 }
 """Name -> plan maker."""

@@ -29,6 +29,9 @@ from sfopt.plan import Role, WeightMode
 
 __all__ = ["Block", "Option", "bank_floor", "can_be_resident", "enumerate_options", "operand_sets", "without_cycles"]
 
+MAX_SEPARATE = 6
+"""Operands of one group whose residency is decided one by one."""
+
 
 @dataclass(frozen=True)
 class Block:
@@ -104,14 +107,22 @@ def enumerate_options(network: Network, group: Group, device: Device, switches: 
     if group.kind is Kind.HOST:
         return ()
     maps = tuple(dict.fromkeys([*group.reads, group.output]))
-    free = [m for m in maps if can_be_resident(network, m)]
-    patterns = chain.from_iterable(combinations(free, k) for k in range(len(free) + 1))
     maker = _Maker(network, group, device, maps)
     found = list[Option]()
-    for pattern in patterns:
-        options = [o for o in maker.options(frozenset(pattern)) if max(o.floor_bytes, o.own_bytes) <= device.sram_bytes]
+    for pattern in _patterns(network, maps):
+        options = [o for o in maker.options(pattern) if max(o.floor_bytes, o.own_bytes) <= device.sram_bytes]
         found += _undominated(options) if switches.drop_dominated else options
     return tuple(found)
+
+
+def _patterns(network: Network, maps: tuple[str, ...]) -> Iterator[frozenset[str]]:
+    """Every set of resident operands. Of a wide concat's maps, all but the largest MAX_SEPARATE share one fate."""
+    free = sorted((m for m in maps if can_be_resident(network, m)), key=lambda m: -network.maps[m].size_bytes)
+    units = [frozenset({m}) for m in free[:MAX_SEPARATE]]
+    if free[MAX_SEPARATE:]:
+        units.append(frozenset(free[MAX_SEPARATE:]))
+    for chosen in chain.from_iterable(combinations(units, k) for k in range(len(units) + 1)):
+        yield frozenset[str]().union(*chosen)
 
 
 class _Maker:
@@ -155,7 +166,15 @@ class _Maker:
         return ways
 
     def _option(
-        self, resident: frozenset[str], band_rows: int, bands: int, mode: WeightMode, tile: int, *, overlap: bool, ahead: bool
+        self,
+        resident: frozenset[str],
+        band_rows: int,
+        bands: int,
+        mode: WeightMode,
+        tile: int,
+        *,
+        overlap: bool,
+        ahead: bool,
     ) -> Option:
         primary = self.group.pieces[0].tensor
         folded = primary not in resident and folds_input(self.group, self.network.maps[primary], self.device)
@@ -181,14 +200,28 @@ class _Maker:
             hidden += moving
         else:
             exposed += moving
-        exposed += sum(dma_cycles(self.network.maps[m].size_bytes, self.device) for m in resident if self._moves_here(m))
+        exposed += sum(
+            dma_cycles(self.network.maps[m].size_bytes, self.device) for m in resident if self._moves_here(m)
+        )
         key = (band_rows, tile, folded)
         if key not in self.compute:
             self.compute[key] = group_cycles(self.network, self.group, self.device, band_rows, tile, folded=folded)
         blocks = (*streams, *fixed)
         floor = self._floor(resident, blocks)
         return Option(
-            resident, band_rows, bands, mode, tile, overlap, blocks, floor, reread, self.compute[key], exposed, hidden, early
+            resident,
+            band_rows,
+            bands,
+            mode,
+            tile,
+            overlap,
+            blocks,
+            floor,
+            reread,
+            self.compute[key],
+            exposed,
+            hidden,
+            early,
         )
 
     def _moves_here(self, tensor: str) -> bool:

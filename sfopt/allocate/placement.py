@@ -36,7 +36,9 @@ class _Variables:
     peak: cp_model.IntVar
 
 
-def place(layout: Layout, device: Device, target_bytes: int, limits: Limits, *, constructive: bool = True) -> PlacementResult:
+def place(
+    layout: Layout, device: Device, target_bytes: int, limits: Limits, *, constructive: bool = True
+) -> PlacementResult:
     """The lowest placement within the scratchpad. `target_bytes` is a proven lower bound: reaching it ends the search."""
     start: Offsets | None = None
     top_bytes = device.sram_bytes
@@ -62,7 +64,9 @@ def place(layout: Layout, device: Device, target_bytes: int, limits: Limits, *, 
     return _result(model, v, layout, device, limits, start, target_bytes)
 
 
-def _variables(model: cp_model.CpModel, layout: Layout, device: Device, target_bytes: int, top_bytes: int) -> _Variables:
+def _variables(
+    model: cp_model.CpModel, layout: Layout, device: Device, target_bytes: int, top_bytes: int
+) -> _Variables:
     """0 <= offset[i]; offset[i] + size[i] <= peak; target <= peak <= cap, or the peak of a placement already known."""
     word = device.word_bytes
     top = top_bytes // word
@@ -80,7 +84,9 @@ def _no_overlap(model: cp_model.CpModel, v: _Variables, layout: Layout, device: 
     times, places = list[cp_model.IntervalVar](), list[cp_model.IntervalVar]()
     for i, item in enumerate(layout.items):
         times.append(model.new_fixed_size_interval_var(item.first, item.last + 1 - item.first, f"time {i}"))
-        places.append(model.new_fixed_size_interval_var(v.offset[i], item.size_bytes // device.word_bytes, f"place {i}"))
+        places.append(
+            model.new_fixed_size_interval_var(v.offset[i], item.size_bytes // device.word_bytes, f"place {i}")
+        )
     model.add_no_overlap_2d(times, places)
 
 

@@ -68,7 +68,9 @@ class Problem:
     def host_cycles(self) -> int:
         """Cycles of the transfers of HOST groups; the same in every plan."""
         hosts = [g for g in self.network.groups if g.kind is Kind.HOST]
-        return sum(dma_cycles(self.network.maps[m].size_bytes, self.device) for g in hosts for m in (*g.reads, *g.writes))
+        return sum(
+            dma_cycles(self.network.maps[m].size_bytes, self.device) for g in hosts for m in (*g.reads, *g.writes)
+        )
 
     def map_traffic(self, tensor: str, *, resident: bool) -> int:
         """Bytes moved for one map: dense size, times one write unless it is an input, and one read per reader unless resident."""
@@ -115,4 +117,3 @@ def _why_nothing_fits(network: Network, group: Group, device: Device, switches: 
 
 def _with_banks(device: Device, banks: int) -> Device:
     return replace(device, banks=banks)
-

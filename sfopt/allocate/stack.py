@@ -21,7 +21,9 @@ def stack_height(layout: Layout, bank_bytes: int) -> int:
     for a, b in layout.apart:
         foes[a] |= 1 << b
         foes[b] |= 1 << a
-    states: dict[int, list[tuple[int, int]]] = {0: [(0, 0)]}  # used set -> Pareto list of (end, items touching the end's bank)
+    states: dict[int, list[tuple[int, int]]] = {
+        0: [(0, 0)]
+    }  # used set -> Pareto list of (end, items touching the end's bank)
     for used in range(1 << len(sizes)):
         for end, touching in states.get(used, ()):
             for i, size in enumerate(sizes):

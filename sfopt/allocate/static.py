@@ -29,7 +29,9 @@ def plan_statically(problem: Problem, order: str, *, resident: bool) -> tuple[Ch
     while True:
         choice = _choose(problem, held, thrifty)
         layout = rectangles(problem, choice)
-        offsets = first_fit(layout, sorted(range(len(layout.items)), key=ORDERS[order](layout)), problem.device.bank_bytes)
+        offsets = first_fit(
+            layout, sorted(range(len(layout.items)), key=ORDERS[order](layout)), problem.device.bank_bytes
+        )
         if peak_of(layout, offsets) <= problem.device.sram_bytes:
             return choice, layout, offsets
         top = max(range(len(offsets)), key=lambda i: (offsets[i] + layout.items[i].size_bytes, -i))

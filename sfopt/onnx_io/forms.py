@@ -44,18 +44,15 @@ _FORMS: Mapping[str, tuple[tuple[str, str], ...]] = {
 
 
 def schema_of(op_type: str, domain: str) -> onnx.defs.OpSchema | None:
-    """The schema at `OPSET`, or the newest one when the operator came later; None when no one knows it."""
+    """The schema at `OPSET`, or the first one when the operator came later; None when nobody knows it."""
     domain = "" if domain == "ai.onnx" else domain
-    try:
-        if domain == "":
-            return onnx.defs.get_schema(op_type, OPSET, domain)
-        return onnx.defs.get_schema(op_type, domain)
-    except onnx.defs.SchemaError:
-        pass
-    try:
-        return onnx.defs.get_schema(op_type, domain)
-    except onnx.defs.SchemaError:
-        return None
+    newest = onnx.defs.onnx_opset_version() if domain == "" else OPSET
+    for version in range(OPSET, newest + 1):
+        try:
+            return onnx.defs.get_schema(op_type, version, domain)
+        except onnx.defs.SchemaError:
+            continue
+    return None
 
 
 def from_inputs(op: Op, version: int, data_of: Callable[[str], npt.NDArray[np.generic] | None]) -> Op:

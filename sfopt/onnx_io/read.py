@@ -45,6 +45,7 @@ class _Reader:
         self.ops: list[Op] = []
         self.names: set[str] = set()
         self.notes: list[str] = []
+        self.read_names = {n for node in model.graph.node for n in node.input} | {o.name for o in model.graph.output}
 
     def read(self, name: str) -> Graph:
         """Walk the model and build the graph."""
@@ -110,7 +111,11 @@ class _Reader:
         while inputs and not inputs[-1]:
             inputs = inputs[:-1]
         attributes = {a.name: _plain_attribute(a, node, name) for a in node.attribute}
-        return Op(name, node.op_type, inputs, tuple(node.output), attributes, domain)
+        # What only training reads (a mask, running statistics, the indices of a MaxPool) is not an output here.
+        outputs = [o if i == 0 or o in self.read_names else "" for i, o in enumerate(node.output)]
+        while len(outputs) > 1 and not outputs[-1]:
+            outputs.pop()
+        return Op(name, node.op_type, inputs, tuple(outputs), attributes, domain)
 
     def _fresh(self, base: str) -> str:
         name, number = base, 1

@@ -115,7 +115,7 @@ def _conv(op: Op, _: int, tensors: _Tensors) -> Op:
 
 
 def _pool(op: Op, _: int, tensors: _Tensors) -> Op:
-    return _windowed(replace(op, outputs=op.outputs[:1]), {}, _rank(op, tensors) - 2)
+    return _windowed(op, {}, _rank(op, tensors) - 2)
 
 
 def _windowed(op: Op, found: dict[str, Attribute], dims: int) -> Op:

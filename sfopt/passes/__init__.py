@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from sfopt.graph import Graph, verify_graph
 from sfopt.passes.expand_batch_norms import expand_batch_norms
+from sfopt.passes.express_pads import express_pads
 from sfopt.passes.fold_affines import fold_affines
 from sfopt.passes.fold_flattens import fold_flattens
 from sfopt.passes.fold_pads import fold_pads
@@ -36,6 +37,7 @@ PIPELINE: tuple[Callable[[Graph], Graph], ...] = (
     unify_pools,
     unify_resizes,
     fold_pads,
+    express_pads,
     recognise_activations,
     fold_affines,
     order_operands,

@@ -8,14 +8,14 @@ Computed in float64, rounded to the model's type once.
 import numpy as np
 
 from sfopt.graph import Graph, Op
-from sfopt.passes.rewrite import constant, data_of, decline, fresh, substitute, sweep
+from sfopt.passes.rewrite import constant, data_of, decline, fresh, holds_integers, substitute, sweep
 
 __all__ = ["expand_batch_norms"]
 
 
 def expand_batch_norms(graph: Graph) -> Graph:
     """Apply the rewrite of this module."""
-    return sweep(graph, _rule)
+    return graph if holds_integers(graph) else sweep(graph, _rule)
 
 
 def _rule(graph: Graph, op: Op) -> Graph | None:

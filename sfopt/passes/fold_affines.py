@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sfopt.graph import Attribute, Graph, Op
-from sfopt.passes.rewrite import constant, data_of, decline, fresh, substitute, sweep
+from sfopt.passes.rewrite import constant, data_of, decline, fresh, holds_integers, substitute, sweep
 
 __all__ = ["fold_affines"]
 
@@ -29,6 +29,8 @@ _POINTWISE: Mapping[str, Attribute] = {
 
 def fold_affines(graph: Graph) -> Graph:
     """Apply the rewrites of this module."""
+    if holds_integers(graph):
+        return graph
     graph = sweep(graph, _fold_after)
     graph = sweep(graph, _express_depthwise)
     graph = sweep(graph, _fold_after)

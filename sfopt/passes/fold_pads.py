@@ -32,13 +32,13 @@ def _rule(graph: Graph, op: Op) -> Graph | None:
     rank = len(given) // 2
     if any(given[a] for a in (0, 1, rank, rank + 1)) or min(given) < 0 or pad.attributes.get("mode") != "constant":
         return decline(
-            graph, f"fold_pads: `{pad.output}` stays a Pad: it pads more than rows and columns with a constant"
+            graph, f"fold_pads: `{pad.output}` is not folded: it pads more than rows and columns with a constant"
         )
     spatial = (*given[2:rank], *given[rank + 2 :])
     merged = tuple(a + b for a, b in zip(op.ints("pads"), spatial, strict=True))
     reason = _refusal(graph, op, pad, merged)
     if reason:
-        return decline(graph, f"fold_pads: `{pad.output}` stays a Pad: {reason}")
+        return decline(graph, f"fold_pads: `{pad.output}` is not folded: {reason}")
     attributes: dict[str, Attribute] = {**op.attributes, "pads": merged}
     if op.op_type == "AveragePool":
         attributes["count_include_pad"] = 1

@@ -7,7 +7,7 @@ import numpy as np
 
 from sfopt.graph import Attribute, Graph, Op, Tensor
 from sfopt.passes.layout_attributes import AXIS_RULES, ELEMENTWISE, reduced
-from sfopt.passes.rewrite import fresh
+from sfopt.passes.rewrite import fresh, renamed
 from sfopt.passes.views import View, moves_data, natural_order, rearrangement, reshaped, stored_shape, transposed
 
 __all__ = ["LayoutMover"]
@@ -45,7 +45,7 @@ class LayoutMover:
             if last:
                 layouts[name] = "NHWC"
             self._claim(name, stored, names)
-        ops = [*(_renamed(op, names) for op in self.ops), *self.copied]
+        ops = [*(renamed(op, names) for op in self.ops), *self.copied]
         tensors = [replace(t, name=names.get(t.name, t.name)) for t in (*self.inputs.values(), *self.tensors.values())]
         return replace(self.graph.with_ops(ops, [*tensors, *self.copies]), output_layouts=layouts)
 
@@ -121,7 +121,7 @@ class LayoutMover:
             self._reshape(op)
         elif op.op_type in _CODECS and not self.graph.tensor(op.inputs[0]).is_constant:
             self._codec(op)
-        elif op.op_type in ELEMENTWISE:
+        elif op.op_type in ELEMENTWISE and (op.op_type != "Clip" or len(op.inputs) == 1):
             self._elementwise(op)
         elif op.op_type in AXIS_RULES and len(op.inputs) == 1:
             self._along_axes(op, AXIS_RULES[op.op_type])
@@ -167,7 +167,8 @@ class LayoutMover:
         if per_channel:
             axis = op.ints("axis")[0] if "axis" in attributes else 1
             attributes["axis"] = view.perm[axis % len(shape)]
-        moved = replace(op, inputs=(view.stored, *op.inputs[1:]), attributes=attributes)
+        parameters = tuple(self.place(n) if n else "" for n in op.inputs[1:])
+        moved = replace(op, inputs=(view.stored, *parameters), attributes=attributes)
         self._append(moved, [view.shape], view.perm)
 
     def _elementwise(self, op: Op) -> None:
@@ -178,8 +179,9 @@ class LayoutMover:
             self._append(replace(op, inputs=inputs), [(1, size, 1, 1)])
             return
         perm = self._best_order(op.inputs, out)
+        missing = [len(out) - len(self.shape(n)) for n in op.inputs]
         inputs = tuple(
-            self._operand(n, (*(1,) * (len(out) - len(self.shape(n))), *self.shape(n)), perm) for n in op.inputs if n
+            self._operand(n, (*(1,) * k, *self.shape(n)), perm) for n, k in zip(op.inputs, missing, strict=True)
         )
         self._append(replace(op, inputs=inputs), [stored_shape(out, perm)], perm)
 
@@ -243,8 +245,3 @@ class LayoutMover:
 
 def _ints(value: Attribute | None) -> tuple[int, ...]:
     return tuple(int(v) for v in value) if isinstance(value, tuple) else ()
-
-
-def _renamed(op: Op, names: Mapping[str, str]) -> Op:
-    inputs = tuple(names.get(n, n) for n in op.inputs)
-    return replace(op, inputs=inputs, outputs=tuple(names.get(n, n) for n in op.outputs))

@@ -1,6 +1,6 @@
 """What the passes share: applying a rule until nothing changes, replacing operators, fresh names and constants."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -8,7 +8,19 @@ import numpy.typing as npt
 
 from sfopt.graph import Graph, Op, Tensor
 
-__all__ = ["Rule", "constant", "data_of", "decline", "fresh", "redirect", "scalar_of", "substitute", "sweep"]
+__all__ = [
+    "Rule",
+    "constant",
+    "data_of",
+    "decline",
+    "fresh",
+    "holds_integers",
+    "redirect",
+    "renamed",
+    "scalar_of",
+    "substitute",
+    "sweep",
+]
 
 Rule = Callable[[Graph, Op], Graph | None]
 """The rewritten graph, or None where the rule does not apply at that operator."""
@@ -20,7 +32,7 @@ def sweep(graph: Graph, rule: Rule) -> Graph:
     while changed:
         changed = False
         for op in graph.ops:
-            if graph.ops_by_name.get(op.name) is not op:
+            if not op.output or graph.ops_by_name.get(op.name) is not op:
                 continue
             rewritten = rule(graph, op)
             if rewritten is not None:
@@ -47,15 +59,16 @@ def redirect(graph: Graph, op: Op, source: str) -> Graph | None:
     keep, drop = (source, old) if old not in graph.outputs else (old, source)
     if drop in graph.outputs or drop in graph.inputs or graph.tensor(drop).is_constant:
         return None
-    ops = [_renamed(o, drop, keep) for o in graph.ops if o is not op]
+    ops = [renamed(o, {drop: keep}) for o in graph.ops if o is not op]
     return graph.with_ops(ops, [replace(graph.tensor(source), name=keep)])
 
 
-def _renamed(op: Op, old: str, new: str) -> Op:
-    if old not in op.inputs and old not in op.outputs:
+def renamed(op: Op, names: Mapping[str, str]) -> Op:
+    """`op` with the tensors that `names` lists under their new names."""
+    if not any(n in names for n in (*op.inputs, *op.outputs)):
         return op
-    inputs = tuple(new if n == old else n for n in op.inputs)
-    return replace(op, inputs=inputs, outputs=tuple(new if n == old else n for n in op.outputs))
+    inputs = tuple(names.get(n, n) for n in op.inputs)
+    return replace(op, inputs=inputs, outputs=tuple(names.get(n, n) for n in op.outputs))
 
 
 def decline(graph: Graph, note: str) -> Graph | None:
@@ -74,6 +87,12 @@ def fresh(graph: Graph, base: str) -> str:
 def constant(graph: Graph, base: str, data: npt.NDArray[np.generic]) -> Tensor:
     """A new constant tensor with a fresh name."""
     return Tensor(fresh(graph, base), data.shape, data.dtype.name, data=data)
+
+
+def holds_integers(graph: Graph) -> bool:
+    """Whether the model came quantised: then new float weights would leave its integer part."""
+    codecs = ("DequantizeLinear", "QuantizeLinear")
+    return any(op.op_type in codecs or op.op_type.startswith("QLinear") for op in graph.ops)
 
 
 def data_of(graph: Graph, name: str) -> npt.NDArray[np.generic] | None:

@@ -32,7 +32,7 @@ def unify_operators(graph: Graph) -> Graph:
 def _rule(graph: Graph, op: Op) -> Graph | None:
     if "float" not in graph.tensor(op.output).dtype or op.domain:
         return None
-    if op.op_type in ("Sum", "Max", "Min") and (len(op.inputs) > 2 or op.op_type == "Sum"):
+    if op.op_type in ("Sum", "Max", "Min") and (len(op.inputs) != 2 or op.op_type == "Sum"):
         return _split(graph, op)
     if op.op_type in ("Sub", "Div"):
         return _constant_operand(graph, op)

@@ -1,0 +1,55 @@
+"""Pad(0) -> Conv, depthwise, that copies its input
+
+Rows t, b and columns l, r of zeros around x are what a kernel of (t + b + 1) x (l + r + 1) with padding (t + b, l + r) and a
+single one at (b, r) gives. The accelerator has no other way to pad, and the copy is exact.
+"""
+
+import numpy as np
+
+from sfopt.graph import Attribute, Graph, Op
+from sfopt.passes.rewrite import constant, decline, holds_integers, substitute, sweep
+
+__all__ = ["express_pads"]
+
+_LARGEST_KERNEL = 7
+
+
+def express_pads(graph: Graph) -> Graph:
+    """Apply the rewrite of this module."""
+    return graph if holds_integers(graph) else sweep(graph, _rule)
+
+
+def _rule(graph: Graph, op: Op) -> Graph | None:
+    source = graph.tensor(op.inputs[0]) if op.op_type == "Pad" and len(op.inputs) == 1 else None
+    if (
+        source is None
+        or len(source.shape) != 4
+        or source.shape[0] != 1
+        or source.dtype != "float32"
+        or source.is_constant
+    ):
+        return None
+    pads = op.ints("pads")
+    plain = op.attributes.get("mode") == "constant" and op.attributes.get("value", 0.0) == 0.0
+    if not plain or min(pads) < 0 or any(pads[a] for a in (0, 1, 4, 5)) or not any(pads):
+        return None
+    _, _, top, left, _, _, bottom, right = pads
+    kernel = (top + bottom + 1, left + right + 1)
+    if max(kernel) > _LARGEST_KERNEL:
+        return decline(
+            graph, f"express_pads: `{op.output}` stays a Pad: it needs a kernel larger than {_LARGEST_KERNEL}"
+        )
+    channels = source.shape[1]
+    weights = np.zeros((channels, 1, *kernel), np.float32)
+    weights[:, :, bottom, right] = 1
+    tensor = constant(graph, f"{op.output}:weights", weights)
+    spatial = (kernel[0] - 1, kernel[1] - 1)
+    attributes: dict[str, Attribute] = {
+        "kernel_shape": kernel,
+        "strides": (1, 1),
+        "dilations": (1, 1),
+        "group": channels,
+    }
+    attributes["pads"] = (*spatial, *spatial)
+    conv = Op(op.name, "Conv", (op.inputs[0], tensor.name), op.outputs, attributes)
+    return substitute(graph, [op], [conv], [tensor])

@@ -1,0 +1,463 @@
+"""Seeded random float ONNX models: every operator of a convolutional network, in the shapes where compilers go wrong."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from models import ModelBuilder
+
+__all__ = ["LARGE", "SMALL", "Limits", "RandomModel", "random_model"]
+
+Shape = tuple[int, int, int]
+"""Channels, height, width."""
+
+BOUNDARY = frozenset({"QuantizeLinear", "DequantizeLinear"})
+"""What the host does for every float network."""
+
+LAYOUT = frozenset({"Flatten", "Reshape", "Squeeze", "Transpose", "Unsqueeze"})
+"""May stay on the host at the ends of a network, where it only moves elements."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How large a model may get."""
+
+    steps: int
+    channels: int
+    side: int
+    macs: int
+    """Multiply-accumulates of one convolution."""
+
+
+SMALL = Limits(steps=6, channels=24, side=14, macs=200_000)
+LARGE = Limits(steps=10, channels=200, side=70, macs=8_000_000)
+
+
+@dataclass(frozen=True)
+class RandomModel:
+    """An ONNX file with what it is made of, and the operators that it gives to the host on purpose."""
+
+    seed: int
+    data: bytes
+    moves: tuple[str, ...]
+    host: frozenset[str]
+    has_host_group: bool
+
+
+@dataclass
+class _Grower:
+    """A model under construction: what has been computed so far, and random moves that add to it."""
+
+    limits: Limits
+    r: np.random.Generator
+    m: ModelBuilder
+    shapes: dict[str, Shape] = field(default_factory=dict)
+    made: list[str] = field(default_factory=list)
+    moves: list[str] = field(default_factory=list)
+    host: set[str] = field(default_factory=set)
+
+    # -- building blocks ------------------------------------------------------------------------------------------------
+
+    def between(self, low: int, high: int) -> int:
+        return int(self.r.integers(low, max(low, high) + 1))
+
+    def chance(self, p: float) -> bool:
+        return bool(self.r.random() < p)
+
+    def pick(self, choices: Sequence[Any]) -> Any:
+        return choices[int(self.r.integers(len(choices)))]
+
+    def channels(self) -> int:
+        """Any count, small ones more often than not, on and around the multiples of the lanes."""
+        return min(self.limits.channels, self.pick([self.between(1, 9), self.between(1, self.limits.channels), 8, 16, 17, 7]))
+
+    def note(self, name: str, shape: Shape) -> str:
+        self.shapes[name] = shape
+        return name
+
+    def unary(self, op_type: str, x: str, **attributes: object) -> str:
+        return self.note(self.m.add(op_type, x, **attributes), self.shapes[x])
+
+    def binary(self, op_type: str, a: str, b: str) -> str:
+        if self.chance(0.5):
+            a, b = b, a
+        c = tuple(max(p, q) for p, q in zip(self.shapes[a], self.shapes[b], strict=True))
+        return self.note(self.m.add(op_type, a, b), c)  # type: ignore[arg-type]
+
+    def conv(
+        self,
+        x: str,
+        channels: int,
+        kernel: tuple[int, int] = (1, 1),
+        strides: tuple[int, int] = (1, 1),
+        pads: tuple[int, int, int, int] = (0, 0, 0, 0),
+        dilations: tuple[int, int] = (1, 1),
+        group: int = 1,
+        auto_pad: str = "",
+    ) -> str:
+        """Weights that keep the size of what they multiply."""
+        depth, *sides = self.shapes[x]
+        bound = (3 / (depth // group * kernel[0] * kernel[1])) ** 0.5
+        spread = self.r.uniform(0.2, 2.0, (channels, 1, 1, 1))
+        weights = self.r.uniform(-bound, bound, (channels, depth // group, *kernel)) * spread
+        inputs = [x, self.m.constant(weights)]
+        if self.chance(0.7):
+            inputs.append(self.m.random_constant(channels, low=-0.5, high=0.5))
+        extent = [(k - 1) * d + 1 for k, d in zip(kernel, dilations, strict=True)]
+        if auto_pad.startswith("SAME"):
+            out = [-(-n // s) for n, s in zip(sides, strides, strict=True)]
+            how: dict[str, object] = {"auto_pad": auto_pad}
+        else:
+            total = [pads[0] + pads[2], pads[1] + pads[3]]
+            out = [(n + p - e) // s + 1 for n, p, e, s in zip(sides, total, extent, strides, strict=True)]
+            how = {"auto_pad": auto_pad} if auto_pad else {"pads": list(pads)}
+        name = self.m.add("Conv", *inputs, strides=list(strides), dilations=list(dilations), group=group, **how)
+        return self.note(name, (channels, out[0], out[1]))
+
+    def affordable(self, x: str, channels: int, kernel: tuple[int, int]) -> int:
+        """`channels`, or as many as the limits allow."""
+        depth, height, width = self.shapes[x]
+        return max(1, min(channels, self.limits.macs // max(1, depth * height * width * kernel[0] * kernel[1])))
+
+    def same(self, x: str, channels: int) -> str:
+        """A convolution that keeps height and width."""
+        k = (self.pick([1, 3, 3, 5]), self.pick([1, 3, 3]))
+        p = (k[0] // 2, k[1] // 2, k[0] // 2, k[1] // 2)
+        return self.conv(x, channels, k, pads=p)
+
+    def activation(self, x: str) -> str:
+        match self.pick(["Relu", "Relu", "Clip", "LeakyRelu", "Tanh", "Sigmoid", "SiLU", "HardSwish", "hswish", "HardSigmoid", "Elu", "none"]):
+            case "Clip":
+                low, high = self.pick([(0.0, 6.0), (0.0, 1.0), (-1.0, 1.0)])
+                return self.note(self.m.add("Clip", x, self.m.constant(low), self.m.constant(high)), self.shapes[x])
+            case "LeakyRelu":
+                return self.unary("LeakyRelu", x, alpha=float(self.pick([0.01, 0.1, 0.3])))
+            case "SiLU":
+                return self.binary("Mul", x, self.unary("Sigmoid", x))
+            case "hswish":
+                return self.binary("Mul", x, self.unary("HardSigmoid", x, alpha=1 / 6, beta=0.5))
+            case "none":
+                return x
+            case name:
+                return self.unary(name, x)
+
+    def maybe(self, x: str) -> str:
+        return self.activation(x) if self.chance(0.6) else x
+
+    def keep(self, *names: str) -> str:
+        self.made += [n for n in dict.fromkeys(names) if n not in self.made]
+        return names[-1]
+
+    # -- moves: each takes a map and returns a new one, or None where the shape does not allow it ----------------------
+
+    def plain(self, x: str) -> str | None:
+        """Any kernel, stride, dilation, padding."""
+        depth, height, width = self.shapes[x]
+        kernel = (self.pick([1, 2, 3, 3, 5, 7]), self.pick([1, 2, 3, 3, 5]))
+        dilations = self.pick([(1, 1), (1, 1), (2, 2), (1, 3), (2, 1)])
+        strides = self.pick([(1, 1), (1, 1), (2, 2), (1, 2), (3, 2), (2, 3)])
+        auto_pad = self.pick(["", "", "", "SAME_UPPER", "SAME_LOWER", "VALID"])
+        extent = [(k - 1) * d + 1 for k, d in zip(kernel, dilations, strict=True)]
+        pads = tuple(self.between(0, e - 1) for e in (*extent, *extent))
+        if auto_pad == "VALID":
+            pads = (0, 0, 0, 0)
+        if auto_pad.startswith("SAME"):
+            dilations, extent = (1, 1), list(kernel)  # ONNX Runtime knows no other
+        if not auto_pad.startswith("SAME") and (height + pads[0] + pads[2] < extent[0] or width + pads[1] + pads[3] < extent[1]):
+            return None
+        channels = self.affordable(x, self.channels(), kernel)
+        return self.maybe(self.conv(x, channels, kernel, strides, pads, dilations, auto_pad=auto_pad))
+
+    def grouped(self, x: str) -> str | None:
+        depth = self.shapes[x][0]
+        divisors = [g for g in range(2, depth + 1) if depth % g == 0]
+        if not divisors:
+            return None
+        group = self.pick(divisors)
+        kernel = self.pick([(1, 1), (3, 3)])
+        p = kernel[0] // 2
+        return self.maybe(self.conv(x, group * self.between(1, 3), kernel, self.pick([(1, 1), (2, 2)]), (p,) * 4, group=group))
+
+    def depthwise(self, x: str) -> str | None:
+        depth, height, width = self.shapes[x]
+        multiplier = self.pick([1, 1, 1, 2, 3])
+        if depth * multiplier > 2 * self.limits.channels:
+            return None
+        k, d = self.pick([2, 3, 3, 5]), self.pick([1, 1, 2])
+        e = (k - 1) * d + 1
+        pads = self.pick([(e // 2,) * 4, (0, 1, e - 1, e // 2), (e - 1, 0, 0, e - 1)])
+        if height + pads[0] + pads[2] < e or width + pads[1] + pads[3] < e:
+            return None
+        s = self.between(1, 2)
+        return self.maybe(self.conv(x, depth * multiplier, (k, k), (s, s), pads, (d, d), depth))
+
+    def pointwise_stride(self, x: str) -> str:
+        return self.maybe(self.conv(x, self.affordable(x, self.channels(), (1, 1)), (1, 1), (2, 2)))
+
+    def padded(self, x: str) -> str:
+        """Asymmetric Pad before a convolution, possibly read by someone else too."""
+        c, h, w = self.shapes[x]
+        t, l, b, r = (self.between(0, 2) for _ in range(4))
+        pads = self.m.constant([0, 0, t, l, 0, 0, b, r], "int64")
+        p = self.note(self.m.add("Pad", x, pads), (c, h + t + b, w + l + r))
+        k = (min(3, h + t + b), min(3, w + l + r))
+        return self.maybe(self.conv(p, self.affordable(p, self.channels(), k), k, self.pick([(1, 1), (2, 2)])))
+
+    def residual(self, x: str) -> str:
+        """Add or Mul of a body and its input, in both operand orders."""
+        c = self.shapes[x][0]
+        y = self.maybe(self.same(x, self.affordable(x, self.channels(), (3, 3))))
+        y = self.same(y, c)
+        if self.chance(0.3):
+            y = self.activation(y)
+        return self.maybe(self.binary(self.pick(["Add", "Add", "Add", "Mul"]), y, x))
+
+    def projection(self, x: str) -> str:
+        s = self.pick([(1, 1), (2, 2)])
+        c = self.affordable(x, self.channels(), (3, 3))
+        y = self.maybe(self.conv(x, c, (3, 3), s, (1, 1, 1, 1)))
+        y, z = self.same(y, c), self.conv(x, c, (1, 1), s)
+        return self.maybe(self.binary("Add", y, z))
+
+    def preactivation(self, x: str) -> str:
+        c = self.shapes[x][0]
+        y = self.note(self.m.batch_norm(x, c), self.shapes[x])
+        y = self.same(self.unary("Relu", y), c)
+        return self.binary("Add", y, x)
+
+    def normalised(self, x: str) -> str:
+        y = self.same(x, self.affordable(x, self.channels(), (5, 3)))
+        return self.maybe(self.note(self.m.batch_norm(y, self.shapes[y][0]), self.shapes[y]))
+
+    def mean(self, x: str) -> str:
+        c = self.shapes[x][0]
+        if self.chance(0.5):
+            return self.note(self.m.add("ReduceMean", x, axes=[2, 3], keepdims=1), (c, 1, 1))
+        return self.note(self.m.add("GlobalAveragePool", x), (c, 1, 1))
+
+    def squeeze_excite(self, x: str) -> str:
+        c = self.shapes[x][0]
+        s = self.activation(self.conv(self.mean(x), max(1, c // 4)))
+        s = self.conv(s, c)
+        s = self.unary(self.pick(["Sigmoid", "HardSigmoid"]), s)
+        y = self.binary("Mul", s, x)
+        return self.same(y, self.affordable(y, self.channels(), (5, 3))) if self.chance(0.5) else self.maybe(y)
+
+    def scaled_by_map(self, x: str) -> str:
+        """A channel scale that is no gate: any (1, C, 1, 1) map, also where the map itself is 1 x 1."""
+        c = self.shapes[x][0]
+        return self.binary("Mul", x, self.conv(self.mean(x), c))
+
+    def added_channels(self, x: str) -> str:
+        """A per-channel vector added to a map: only Mul has a channel operand on the accelerator."""
+        c, h, w = self.shapes[x]
+        if (h, w) == (1, 1):
+            return self.binary("Add", x, self.conv(x, c))
+        self.host |= {"Add"}
+        return self.binary("Add", x, self.conv(self.mean(x), c))
+
+    def stacked(self, x: str) -> str:
+        """Concat of maps of one size, of different scales, perhaps one of them twice."""
+        _, h, w = self.shapes[x]
+        near = [n for n in self.made if self.shapes[n][1:] == (h, w)]
+        parts = [x, *(self.pick(near) for _ in range(self.between(1, 2)))]
+        if self.chance(0.5):
+            parts.append(self.maybe(self.same(x, self.between(1, 9))))
+        total = sum(self.shapes[n][0] for n in parts)
+        if total > 2 * self.limits.channels:
+            parts, total = [x, x], 2 * self.shapes[x][0]
+        y = self.note(self.m.add("Concat", *parts, axis=self.pick([1, -3])), (total, h, w))
+        return self.conv(y, self.affordable(y, self.channels(), (1, 1))) if self.chance(0.5) else self.maybe(y)
+
+    def upsampled(self, x: str) -> str | None:
+        """Nearest resize, then a lateral merge with a map of that size."""
+        c, h, w = self.shapes[x]
+        fh, fw = self.pick([(2, 2), (2, 2), (3, 3), (2, 1), (1, 3)])
+        if max(h * fh, w * fw) > self.limits.side:
+            return None
+        scales = self.m.constant([1, 1, fh, fw])
+        mode = {"coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}
+        if self.chance(0.3) and fh == fw == 2:
+            mode = {"coordinate_transformation_mode": "half_pixel", "nearest_mode": "round_prefer_floor"}
+        y = self.note(self.m.add("Resize", x, "", scales, mode="nearest", **mode), (c, h * fh, w * fw))
+        if self.chance(0.6):
+            y = self.binary("Add", y, self.same(y, c))
+        return y
+
+    def pyramid(self, x: str) -> str | None:
+        """Down, up again, merged with what was there before."""
+        c, h, w = self.shapes[x]
+        if h % 2 or w % 2:
+            return None
+        low = self.activation(self.conv(x, c, (3, 3), (2, 2), (1, 1, 1, 1)))
+        up = self.note(
+            self.m.add(
+                "Resize", low, "", self.m.constant([1, 1, 2, 2]),
+                mode="nearest", coordinate_transformation_mode="asymmetric", nearest_mode="floor",
+            ),
+            (c, h, w),
+        )  # fmt: skip
+        return self.binary("Add", up, self.conv(x, c) if self.chance(0.5) else x)
+
+    def pool(self, x: str) -> str | None:
+        c, h, w = self.shapes[x]
+        k = (self.pick([1, 2, 3, 5]), self.pick([1, 2, 3, 4]))
+        s = (self.between(1, 3), self.between(1, 3))
+        op_type = self.pick(["MaxPool", "AveragePool"])
+        pads = tuple(self.between(0, n - 1) if self.chance(0.5) else 0 for n in (*k, *k))
+        sides = (h + pads[0] + pads[2], w + pads[1] + pads[3])
+        if sides[0] < k[0] or sides[1] < k[1]:
+            return None
+        ceil = self.chance(0.3)
+        out = []
+        for n, kk, ss, size, before in zip(sides, k, s, (h, w), pads[:2], strict=True):
+            o = (n - kk) // ss + 1
+            if ceil:
+                o = -(-(n - kk) // ss) + 1
+                if (o - 1) * ss >= size + before:
+                    o -= 1
+            out.append(o)
+        more: dict[str, object] = {"count_include_pad": self.between(0, 1)} if op_type == "AveragePool" else {}
+        name = self.m.add(op_type, x, kernel_shape=list(k), strides=list(s), pads=list(pads), ceil_mode=int(ceil), **more)
+        y = self.note(name, (c, out[0], out[1]))
+        return self.maybe(y) if self.chance(0.3) else y
+
+    def global_mean(self, x: str) -> str | None:
+        return None if self.chance(0.6) else self.mean(x)
+
+    def sum_of_three(self, x: str) -> str:
+        c = self.shapes[x][0]
+        a, b = self.same(x, c), self.activation(self.same(x, c))
+        return self.note(self.m.add("Sum", *self.r.permutation([x, a, b]).tolist()), self.shapes[x])
+
+    def three_readers(self, x: str) -> str:
+        c = self.shapes[x][0]
+        a, b = self.same(x, c), self.conv(x, c, group=c) if c > 1 else self.same(x, c)
+        self.keep(a)
+        return self.binary("Add", self.binary("Add", a, b), x)
+
+    def doubled(self, x: str) -> str:
+        return self.note(self.m.add("Add", x, x), self.shapes[x])
+
+    def squared(self, x: str) -> str:
+        return self.note(self.m.add("Mul", x, x), self.shapes[x])
+
+    def unfused(self, x: str) -> str:
+        """Add or Mul of two maps that both were there before."""
+        near = [n for n in self.made if self.shapes[n] == self.shapes[x]]
+        return self.maybe(self.binary(self.pick(["Add", "Mul"]), x, self.pick(near)))
+
+    def activated(self, x: str) -> str:
+        return self.activation(x)
+
+    def affine(self, x: str) -> str:
+        """Constants per channel or one for all, alone or behind a convolution."""
+        c = self.shapes[x][0]
+        y = self.same(x, c) if self.chance(0.5) else x
+        size = self.pick([(1, c, 1, 1), (1,), (c, 1, 1)])
+        for op_type in self.pick([("Mul", "Add"), ("Add",), ("Sub",), ("Div",), ("Mul",)]):
+            y = self.note(self.m.add(op_type, y, self.m.random_constant(*size, low=0.3, high=1.5)), self.shapes[x])
+        return y
+
+    def host_middle(self, x: str) -> str:
+        """An operator without an int8 form, and the network goes on behind it."""
+        c = self.shapes[x][0]
+        match self.pick(["Softmax", "InstanceNormalization", "Abs", "Sin", "DepthToSpace"]):
+            case "Softmax":
+                y, name = self.unary("Softmax", x, axis=self.pick([1, 3])), "Softmax"
+            case "InstanceNormalization":
+                ones = self.m.random_constant(c, low=0.5, high=1.5)
+                y = self.note(self.m.add("InstanceNormalization", x, ones, self.m.random_constant(c)), self.shapes[x])
+                name = "InstanceNormalization"
+            case "DepthToSpace" if c % 4 == 0 and max(self.shapes[x][1:]) * 2 <= self.limits.side:
+                h, w = self.shapes[x][1:]
+                y, name = self.note(self.m.add("DepthToSpace", x, blocksize=2), (c // 4, h * 2, w * 2)), "DepthToSpace"
+            case _:
+                y, name = self.unary("Sin", x), "Sin"
+        self.host |= {name}
+        return self.same(y, self.affordable(y, self.channels(), (5, 3)))
+
+    def head(self, x: str) -> str:
+        """A classifier over the flattened map."""
+        c, h, w = self.shapes[x]
+        features = c * h * w
+        if features > 4000:
+            x, features = self.mean(x), c
+        flat = self.m.add("Flatten", x) if self.chance(0.5) else self.m.add("Reshape", x, self.m.constant([1, -1], "int64"))
+        y = flat
+        for _ in range(self.between(1, 2)):
+            wide, bound = self.between(1, 30), (3 / features) ** 0.5
+            match self.pick(["Gemm", "GemmT", "MatMul"]):
+                case "Gemm":
+                    w_ = self.m.random_constant(features, wide, low=-bound, high=bound)
+                    y = self.m.add("Gemm", y, w_, self.m.random_constant(wide))
+                case "GemmT":
+                    w_ = self.m.random_constant(wide, features, low=-bound, high=bound)
+                    y = self.m.add("Gemm", y, w_, self.m.random_constant(wide), transB=1)
+                case _:
+                    y = self.m.add("MatMul", y, self.m.random_constant(features, wide, low=-bound, high=bound))
+                    if self.chance(0.6):
+                        y = self.m.add("Add", y, self.m.random_constant(wide))
+            features = wide
+            if self.chance(0.4):
+                y = self.m.add(self.pick(["Relu", "Sigmoid"]), y)
+        if self.chance(0.3):
+            self.host |= {"Softmax"}
+            y = self.m.add("Softmax", y, axis=1)
+        return y
+
+
+_COMMON = (
+    "plain", "grouped", "depthwise", "pointwise_stride", "padded", "residual", "projection", "preactivation", "normalised",
+    "squeeze_excite", "scaled_by_map", "stacked", "upsampled", "pyramid", "pool", "global_mean", "sum_of_three",
+    "three_readers", "doubled", "squared", "unfused", "activated", "affine",
+)  # fmt: skip
+_HOST = ("host_middle", "added_channels")
+
+
+def random_model(seed: int, limits: Limits = SMALL) -> RandomModel:
+    """The model of a seed: one or two inputs, a few moves, one or more outputs, perhaps a classifier. Same seed, same bytes."""
+    r = np.random.default_rng([seed, limits.side])
+    g = _Grower(limits, r, ModelBuilder(seed))
+    side = lambda: g.pick([g.between(1, limits.side), g.between(max(1, limits.side // 2), limits.side)])  # noqa: E731
+    shape = (g.pick([1, 3, 3, 4, g.channels()]), side(), side())
+    g.keep(g.note(g.m.input((1, *shape), "image"), shape))
+    if g.chance(0.15):
+        g.keep(g.note(g.m.input((1, *shape), "second"), shape))
+    if g.chance(0.85):
+        g.moves.append("plain")
+        g.keep(g.plain("image") or g.same("image", g.channels()))
+    with_host = g.chance(0.12)
+    for _ in range(g.between(1, limits.steps)):
+        x = g.made[-1] if g.chance(0.75) else g.pick(g.made)
+        name = g.pick(_HOST) if with_host and g.chance(0.4) else g.pick(_COMMON)
+        move: Callable[[str], str | None] = getattr(g, name)
+        y = move(x)
+        if y is not None:
+            g.moves.append(name)
+            g.keep(y)
+    return _finished(g, seed)
+
+
+def _finished(g: _Grower, seed: int) -> RandomModel:
+    has_host_group = bool(g.host)
+    last = g.made[-1]
+    if last in {i.name for i in g.m.inputs}:
+        last = g.keep(g.same(last, 3))
+    read = {n for node in g.m.nodes for n in node.input}
+    inputs = [i.name for i in g.m.inputs]
+    unread = [n for n in inputs if n not in read]
+    ends = [n for n in g.made if n not in read and n not in inputs]
+    ends += [g.same(n, 2) for n in unread]
+    if g.chance(0.4):
+        g.moves.append("head")
+        ends = [*ends, g.head(last)]
+        if last in ends and g.chance(0.7) and len(ends) > 1:
+            ends.remove(last)
+    inner = [n for n in g.made if n in read and n not in inputs]
+    if inner and g.chance(0.2):
+        ends.append(g.pick(inner))
+    data = g.m.build(*dict.fromkeys(ends), opset=int(g.pick([14, 16, 17])))
+    return RandomModel(seed, data, tuple(g.moves), frozenset(g.host), has_host_group)
