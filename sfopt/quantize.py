@@ -33,6 +33,10 @@ __all__ = [
     "read_calibration",
 ]
 
+MINIMUM_RANGE = 1e-4
+"""Least range of a tensor. One that calibration saw as 0 throughout would get scale 1, zero point 0, and the Relu in front of it, which
+onnxruntime.quantization drops because int8 saturates, would let everything pass."""
+
 _DENSE = frozenset({"Gemm", "MatMul"})
 _FEATURE_OPS = frozenset(
     {"Add", "AveragePool", "Concat", "Conv", "GlobalAveragePool", "MaxPool", "Mul", "Resize", "Sum"}
@@ -67,7 +71,7 @@ def quantize(model: bytes, calibration: Iterable[Sample], progress: Callable[[in
             calibrate_method=CalibrationMethod.MinMax,
             op_types_to_quantize=sorted({op.op_type for op in graph.ops if op.name in names}),
             nodes_to_quantize=names,
-            extra_options={"ForceQuantizeNoInputCheck": True},
+            extra_options={"ForceQuantizeNoInputCheck": True, "MinimumRealRange": MINIMUM_RANGE},
         )
         return target.read_bytes()
 

@@ -1,11 +1,11 @@
 """Whole networks through the whole flow: every tensor equal to ONNX Runtime's, every byte as planned, every plan proven."""
 
-import sys
 from importlib.resources import files
 from pathlib import Path
 
 import pytest
 
+from benchmarks.models import build_onnx
 from sfopt import cost
 from sfopt.device import load_device
 from sfopt.examples import digits_data, digits_model_path
@@ -13,9 +13,6 @@ from sfopt.pipeline import Options, Result, optimize
 from sfopt.plan import Status
 from sfopt.report import build_report, host_ops
 from sfopt.testing import assert_equivalent
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
-from models import build_onnx
 
 LIGHT_RESNET50 = files("onnx") / "backend" / "test" / "data" / "light" / "light_resnet50.onnx"
 BOUNDARY = {"QuantizeLinear", "DequantizeLinear", "Softmax"}

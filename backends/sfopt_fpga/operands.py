@@ -41,6 +41,8 @@ class Operands:
     @cached_property
     def folded(self) -> bool:
         """Whether the primary input arrives with the kernel's columns in its lanes."""
+        if self.group.kind is Kind.HOST:
+            return False
         primary = self.group.pieces[0].tensor
         may = folds_input(self.group, self.network.maps[primary], self.device)
         return may and self.streams_through(primary) and primary != self.group.residual

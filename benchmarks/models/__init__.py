@@ -1,5 +1,5 @@
 """Networks that the benchmarks and the slow tests build: architectures with seeded random weights, nothing downloaded."""
 
-from models.zoo import NETWORKS, build_onnx
+from .zoo import NETWORKS, build_onnx
 
 __all__ = ["NETWORKS", "build_onnx"]

@@ -174,7 +174,7 @@ class LayoutMover:
     def _elementwise(self, op: Op) -> None:
         out = self.shape(op.output)
         size = int(np.prod(out, dtype=np.int64))
-        if size == max(out, default=1):
+        if size == max(out, default=1) and not self._is_kept_as_map(op.inputs, out):
             inputs = tuple(self._operand(n, (1, self.graph.tensor(n).elements, 1, 1), (0, 1, 2, 3)) for n in op.inputs)
             self._append(replace(op, inputs=inputs), [(1, size, 1, 1)])
             return
@@ -184,6 +184,12 @@ class LayoutMover:
             self._operand(n, (*(1,) * k, *self.shape(n)), perm) for n, k in zip(op.inputs, missing, strict=True)
         )
         self._append(replace(op, inputs=inputs), [stored_shape(out, perm)], perm)
+
+    def _is_kept_as_map(self, names: Sequence[str], out: Sequence[int]) -> bool:
+        """Whether a row of numbers is a map of one channel, one row or column, that nothing has moved."""
+        computed = [n for n in names if not self.graph.tensor(n).is_constant]
+        own = (View(n, self.shape(n), (0, 1, 2, 3)) for n in computed)
+        return len(out) == 4 and all(self.view(n) == v for n, v in zip(computed, own, strict=True))
 
     def _operand(self, name: str, shape: Sequence[int], perm: Sequence[int]) -> str:
         tensor = self.graph.tensor(name)
