@@ -1,4 +1,4 @@
-"""The independent plan checker: every rule of docs/plan-rules.md, re-derived from network, device and plan. Shares no code with the planner.
+"""The independent plan checker: every rule of docs/plan-rules.md, re-derived. Shares no code with the planner.
 
 A plan that breaks a rule raises PlanCheckError, which names the rule, the thing and the numbers.
 """
@@ -215,8 +215,8 @@ class _Checker:
             operands = [self.buffers.get(f"{step}:{n}", self.resident.get(n)) for n in names]
             for a, b in combinations([o for o in operands if o is not None], 2):
                 apart = (a.end - 1) // size < b.offset // size or (b.end - 1) // size < a.offset // size
-                text = f"`{a.name}` at {a.offset}..{a.end} and `{b.name}` at {b.offset}..{b.end} share a bank of {size} bytes in segment {step}"
-                _require(apart, 6, text)
+                both = f"`{a.name}` at {a.offset}..{a.end} and `{b.name}` at {b.offset}..{b.end}"
+                _require(apart, 6, f"{both} share a bank of {size} bytes in segment {step}")
 
     def _category(self, tensor: str) -> Category:
         if tensor in self.network.inputs:

@@ -98,8 +98,10 @@ class Group:
     after: tuple[str, ...] = ()
     host_ops: tuple[str, ...] = ()
     host_outputs: tuple[str, ...] = ()
-    """HOST only: all int8 tensors that accelerator groups read of it (`output` is the first). What host groups hand to each other, or
-    get from the head, stays in the host's memory."""
+    """HOST only: all int8 tensors that accelerator groups read of it (`output` is the first).
+
+    What host groups hand to each other, or get from the head, stays in the host's memory.
+    """
 
     @property
     def name(self) -> str:

@@ -1,6 +1,7 @@
 """Running float operators, and whole models, with ONNX Runtime on the host; and why an operator runs there."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -11,7 +12,7 @@ from sfopt.graph import Graph, Op
 from sfopt.onnx_io import write_onnx
 from sfopt.passes.qdq import LAYOUT_OPS
 
-__all__ = ["host_reason", "open_session", "run_host_ops", "run_model"]
+__all__ = ["host_reason", "open_session", "run_host_ops", "run_model", "run_session"]
 
 Arrays = Mapping[str, npt.NDArray[np.generic]]
 
@@ -34,21 +35,26 @@ def host_reason(op: Op) -> str:
     return _REASONS.get(op.op_type, f"the accelerator has no int8 form of {op.op_type} here")
 
 
-def open_session(model: bytes) -> onnxruntime.InferenceSession:
-    """A session on the rules of the integer contract: no graph optimisation, exact int8 products."""
+def open_session(model: bytes | Path) -> onnxruntime.InferenceSession:
+    """A session on the rules of the integer contract: no graph optimisation, exact int8 products.
+
+    A model with external data needs its path, so that they are found beside it.
+    """
     options = onnxruntime.SessionOptions()
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     options.add_session_config_entry("session.x64quantprecision", "1")
     options.log_severity_level = 3
+    source = str(model) if isinstance(model, Path) else model
     try:
-        return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+        return onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # noqa: BLE001 - onnxruntime raises another class for every status code
         raise ModelError(f"ONNX Runtime refuses the model: {_one_line(error)}") from None
 
 
-def run_model(model: bytes, feeds: Arrays, outputs: Sequence[str] | None = None) -> dict[str, npt.NDArray[np.generic]]:
-    """Outputs of `model` (all of them by default) by name. Raises UsageError when feeds do not fit."""
-    session = open_session(model)
+def run_session(
+    session: onnxruntime.InferenceSession, feeds: Arrays, outputs: Sequence[str] | None = None
+) -> dict[str, npt.NDArray[np.generic]]:
+    """Outputs (all of them by default) by name. Raises UsageError when feeds do not fit."""
     names = [o.name for o in session.get_outputs()] if outputs is None else list(outputs)
     wanted = [i.name for i in session.get_inputs()]
     missing = [name for name in wanted if name not in feeds]
@@ -59,6 +65,11 @@ def run_model(model: bytes, feeds: Arrays, outputs: Sequence[str] | None = None)
     except Exception as error:  # noqa: BLE001 - as above
         raise UsageError(f"ONNX Runtime cannot run the model on this input: {_one_line(error)}") from None
     return dict(zip(names, values, strict=True))
+
+
+def run_model(model: bytes, feeds: Arrays, outputs: Sequence[str] | None = None) -> dict[str, npt.NDArray[np.generic]]:
+    """`run_session` in a session for this one run."""
+    return run_session(open_session(model), feeds, outputs)
 
 
 def run_host_ops(graph: Graph, ops: Sequence[Op], feeds: Arrays) -> dict[str, npt.NDArray[np.generic]]:

@@ -3,16 +3,19 @@
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+import onnxruntime
 
 from sfopt import quantize
 from sfopt.convert import convert, is_convertible
 from sfopt.errors import ModelError
 from sfopt.graph import Graph
 from sfopt.groups import Network, build_network
+from sfopt.host import open_session
 from sfopt.onnx_io import read_onnx, write_onnx
 from sfopt.passes import lower_quantized, run_passes
 
@@ -28,16 +31,23 @@ CALIBRATION_SAMPLES = 16
 
 @dataclass(frozen=True, eq=False)
 class Imported:
-    """A model ready to plan. `original` is the model as ONNX before any change of ours, `normalised` after the float passes."""
+    """A model ready to plan. `original` is the model as ONNX before any change of ours (a path where it is a file already),
+    `normalised` after the float passes.
+    """
 
     name: str
     sha256: str
-    original: bytes
+    original: bytes | Path
     normalised: Graph
     network: Network
     warnings: tuple[str, ...]
     sample: Sample | None
     """The first calibration sample, in the layout of `normalised`; None where calibration was random or not needed."""
+
+    @cached_property
+    def source_session(self) -> onnxruntime.InferenceSession:
+        """The original model in ONNX Runtime."""
+        return open_session(self.original)
 
 
 def import_model(
@@ -52,7 +62,7 @@ def import_model(
         raise ModelError(f"model `{path}` does not exist")
     converted = convert(path) if is_convertible(path) else None
     normalised = run_passes(read_onnx(path if converted is None else converted))
-    original = path.read_bytes() if converted is None else converted
+    original = path if converted is None else converted
     warnings, sample = tuple[str, ...](), None
     if quantize.is_quantized(normalised):
         lowered = lower_quantized(normalised)
@@ -61,7 +71,7 @@ def import_model(
         sample = None if warnings else samples[0]
         quantised = quantize.quantize(write_onnx(normalised), samples, on_calibration)
         lowered = lower_quantized(read_onnx(quantised))
-    digest = hashlib.sha256(original).hexdigest()
+    digest = hashlib.sha256(path.read_bytes() if converted is None else converted).hexdigest()
     return Imported(path.name, digest, original, normalised, build_network(lowered), warnings, sample)
 
 

@@ -220,9 +220,9 @@ class Plan:
         return plan
 
 
-def _read(kind: Any, raw: Any, where: str) -> Any:  # noqa: ANN401 (JSON in, one of the types of this file out)
-    """`raw` as `kind`: a dataclass of this file, a tuple of one, an enumeration, a mapping, or a plain value of exactly that type."""
-    if is_dataclass(kind):
+def _read(kind: Any, raw: Any, where: str) -> Any:
+    """`raw` as `kind`: a dataclass of this file, a tuple of one, an enumeration, a mapping, or a plain value of that very type."""
+    if isinstance(kind, type) and is_dataclass(kind):
         hints, names = get_type_hints(kind), {f.name for f in fields(kind)}
         if not isinstance(raw, dict) or raw.keys() != names:
             raise UsageError(f"not a plan: `{where}` needs exactly {', '.join(sorted(names))}")

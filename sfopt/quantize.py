@@ -8,6 +8,7 @@ import logging
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sized
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from onnxruntime.quantization.calibrate import CalibrationDataReader
 from sfopt.calibration import RANDOM_CALIBRATION_WARNING, Sample, random_calibration, read_calibration
 from sfopt.errors import CalibrationError
 from sfopt.graph import Graph, Op
-from sfopt.onnx_io import read_onnx
+from sfopt.onnx_io import read_onnx, write_onnx
 from sfopt.passes.expand_qoperators import QOPERATORS
 from sfopt.passes.lower_qdq import TABLE_FUNCTIONS
 from sfopt.passes.lowering import feature_map_shape
@@ -34,8 +35,8 @@ __all__ = [
 ]
 
 MINIMUM_RANGE = 1e-4
-"""Least range of a tensor. One that calibration saw as 0 throughout would get scale 1, zero point 0, and the Relu in front of it, which
-onnxruntime.quantization drops because int8 saturates, would let everything pass."""
+"""Least range of a tensor. One that calibration saw as 0 throughout would get scale 1, zero point 0; the Relu that wrote it, which
+onnxruntime.quantization drops because int8 saturates, would let negative numbers pass."""
 
 _DENSE = frozenset({"Gemm", "MatMul"})
 _FEATURE_OPS = frozenset(
@@ -57,9 +58,10 @@ def quantize(model: bytes, calibration: Iterable[Sample], progress: Callable[[in
     names = quantized_operators(graph)
     if not names:
         return model
+    watched = _watched_outputs(graph)
     with tempfile.TemporaryDirectory(prefix="sfopt-") as folder, _quiet():
         source, target = Path(folder) / "float.onnx", Path(folder) / "int8.onnx"
-        source.write_bytes(model)
+        source.write_bytes(model if watched is graph else write_onnx(watched))
         quantize_static(
             source,
             target,
@@ -73,7 +75,26 @@ def quantize(model: bytes, calibration: Iterable[Sample], progress: Callable[[in
             nodes_to_quantize=names,
             extra_options={"ForceQuantizeNoInputCheck": True, "MinimumRealRange": MINIMUM_RANGE},
         )
-        return target.read_bytes()
+        data = target.read_bytes()
+    if watched is graph:
+        return data
+    quantised = read_onnx(data)
+    return write_onnx(quantised.with_ops(quantised.ops, outputs=graph.outputs))
+
+
+def _watched_outputs(graph: Graph) -> Graph:
+    """`graph` with a second reader for every network output that only a Relu or Clip reads.
+
+    onnxruntime.quantization gives what a Relu alone reads the range of the Relu's result, and overlooks that it is an output.
+    """
+    cut = (op.inputs[0] for op in graph.ops if op.op_type in ("Clip", "Relu"))
+    watched = [n for n in dict.fromkeys(cut) if n in graph.outputs and len(graph.consumers[n]) == 1]
+    if not watched:
+        return graph
+    copies = [Op(f"{n}:watch", "Identity", (n,), (f"{n}:watch",)) for n in watched]
+    tensors = [replace(graph.tensor(n), name=f"{n}:watch") for n in watched]
+    outputs = (*graph.outputs, *(t.name for t in tensors))
+    return graph.with_ops((*graph.ops, *copies), tensors, outputs=outputs)
 
 
 def quantized_operators(graph: Graph) -> list[str]:

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from sfopt.errors import ModelError, UsageError
 from sfopt.graph import Graph
-from sfopt.host import run_model
+from sfopt.host import run_session
 from sfopt.importer import Imported
 
 __all__ = ["Deviation", "deviation", "source_feeds", "source_outputs"]
@@ -17,18 +18,25 @@ Arrays = Mapping[str, npt.NDArray[np.generic]]
 
 @dataclass(frozen=True)
 class Deviation:
-    """Difference of the first output from the original model's on one sample. `sqnr_db` is inf where they are equal."""
+    """Difference of the first output from the original model's on one sample. `sqnr_db` is inf where they are equal.
+
+    `error` says why ONNX Runtime could not run the original (an opset that it does not know yet); the figures are then None.
+    """
 
     output: str
-    max_abs_diff: float
-    sqnr_db: float
-    same_top1: bool
+    max_abs_diff: float | None = None
+    sqnr_db: float | None = None
+    same_top1: bool | None = None
+    error: str | None = None
 
 
 def deviation(imported: Imported, feeds: Arrays, outputs: Arrays) -> Deviation:
     """Run the original model in ONNX Runtime on the same sample and compare the first output."""
     name = imported.network.graph.outputs[0]
-    want = source_outputs(imported, feeds)[name].astype(np.float64)
+    try:
+        want = source_outputs(imported, feeds)[name].astype(np.float64)
+    except (ModelError, UsageError) as error:
+        return Deviation(name, error=str(error))
     got = outputs[name].reshape(want.shape).astype(np.float64)
     noise = float(np.sum((want - got) ** 2))
     signal = float(np.sum(want**2))
@@ -43,7 +51,7 @@ def source_feeds(graph: Graph, feeds: Arrays) -> dict[str, npt.NDArray[np.generi
 
 def source_outputs(imported: Imported, feeds: Arrays) -> dict[str, npt.NDArray[np.generic]]:
     """What the original model computes on feeds given in graph layout."""
-    return run_model(imported.original, source_feeds(imported.normalised, feeds))
+    return run_session(imported.source_session, source_feeds(imported.normalised, feeds))
 
 
 def _to_layout(value: npt.NDArray[np.generic], layout: str | None) -> npt.NDArray[np.generic]:

@@ -1,6 +1,6 @@
 """The planner's optimum by enumeration alone: every residency, every way to run every group, every order of placement.
 
-Nothing here comes from the planner. Sizes and cycles are read off docs/plan-rules.md with `sfopt.cost`. For networks of a few groups only.
+Nothing here comes from the planner. Sizes and cycles are read off docs/plan-rules.md with `sfopt.cost`. For a few groups only.
 """
 
 from collections.abc import Iterator

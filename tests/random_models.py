@@ -5,10 +5,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-
 from models import ModelBuilder
 
-__all__ = ["LARGE", "SMALL", "Limits", "RandomModel", "random_model"]
+__all__ = ["BOUNDARY", "LARGE", "LAYOUT", "MOVES", "SMALL", "Limits", "RandomModel", "random_model"]
 
 Shape = tuple[int, int, int]
 """Channels, height, width."""
@@ -18,6 +17,11 @@ BOUNDARY = frozenset({"QuantizeLinear", "DequantizeLinear"})
 
 LAYOUT = frozenset({"Flatten", "Reshape", "Squeeze", "Transpose", "Unsqueeze"})
 """May stay on the host at the ends of a network, where it only moves elements."""
+
+
+_ACTIVATIONS = (
+    "Relu", "Relu", "Clip", "LeakyRelu", "Tanh", "Sigmoid", "SiLU", "HardSwish", "hswish", "HardSigmoid", "Elu", "none",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -43,7 +47,6 @@ class RandomModel:
     data: bytes
     moves: tuple[str, ...]
     host: frozenset[str]
-    has_host_group: bool
 
 
 @dataclass
@@ -57,6 +60,8 @@ class _Grower:
     made: list[str] = field(default_factory=list)
     moves: list[str] = field(default_factory=list)
     host: set[str] = field(default_factory=set)
+    clamped: bool = False
+    """A pool dropped a window that ONNX's shape inference counts: nothing may depend on the exact size any more."""
 
     # -- building blocks ------------------------------------------------------------------------------------------------
 
@@ -72,6 +77,9 @@ class _Grower:
     def channels(self) -> int:
         """Any count, small ones more often than not, on and around the multiples of the lanes."""
         return min(self.limits.channels, self.pick([self.between(1, 9), self.between(1, self.limits.channels), 8, 16, 17, 7]))
+
+    def inputs(self) -> list[str]:
+        return [i.name for i in self.m.inputs]
 
     def note(self, name: str, shape: Shape) -> str:
         self.shapes[name] = shape
@@ -128,8 +136,10 @@ class _Grower:
         return self.conv(x, channels, k, pads=p)
 
     def activation(self, x: str) -> str:
-        match self.pick(["Relu", "Relu", "Clip", "LeakyRelu", "Tanh", "Sigmoid", "SiLU", "HardSwish", "hswish", "HardSigmoid", "Elu", "none"]):
+        match self.pick(_ACTIVATIONS):
             case "Clip":
+                if x in self.inputs():
+                    self.host |= {"Clip"}
                 low, high = self.pick([(0.0, 6.0), (0.0, 1.0), (-1.0, 1.0)])
                 return self.note(self.m.add("Clip", x, self.m.constant(low), self.m.constant(high)), self.shapes[x])
             case "LeakyRelu":
@@ -141,6 +151,8 @@ class _Grower:
             case "none":
                 return x
             case name:
+                if name == "Relu" and x in self.inputs():
+                    self.host |= {"Relu"}  # onnxruntime.quantization starts no int8 at a Relu
                 return self.unary(name, x)
 
     def maybe(self, x: str) -> str:
@@ -154,7 +166,7 @@ class _Grower:
 
     def plain(self, x: str) -> str | None:
         """Any kernel, stride, dilation, padding."""
-        depth, height, width = self.shapes[x]
+        _, height, width = self.shapes[x]
         kernel = (self.pick([1, 2, 3, 3, 5, 7]), self.pick([1, 2, 3, 3, 5]))
         dilations = self.pick([(1, 1), (1, 1), (2, 2), (1, 3), (2, 1)])
         strides = self.pick([(1, 1), (1, 1), (2, 2), (1, 2), (3, 2), (2, 3)])
@@ -199,10 +211,11 @@ class _Grower:
     def padded(self, x: str) -> str:
         """Asymmetric Pad before a convolution, possibly read by someone else too."""
         c, h, w = self.shapes[x]
-        t, l, b, r = (self.between(0, 2) for _ in range(4))
-        pads = self.m.constant([0, 0, t, l, 0, 0, b, r], "int64")
-        p = self.note(self.m.add("Pad", x, pads), (c, h + t + b, w + l + r))
-        k = (min(3, h + t + b), min(3, w + l + r))
+        top, left, bottom, right = (self.between(0, 2) for _ in range(4))
+        pads = self.m.constant([0, 0, top, left, 0, 0, bottom, right], "int64")
+        h, w = h + top + bottom, w + left + right
+        p = self.note(self.m.add("Pad", x, pads), (c, h, w))
+        k = (min(3, h), min(3, w))
         return self.maybe(self.conv(p, self.affordable(p, self.channels(), k), k, self.pick([(1, 1), (2, 2)])))
 
     def residual(self, x: str) -> str:
@@ -317,9 +330,9 @@ class _Grower:
             if ceil:
                 o = -(-(n - kk) // ss) + 1
                 if (o - 1) * ss >= size + before:
-                    o -= 1
+                    o, self.clamped = o - 1, True
             out.append(o)
-        if ceil and "AveragePool" == op_type:
+        if ceil and op_type == "AveragePool":
             self.host |= {"AveragePool"}  # ceil_mode with counted padding has no int8 form; without it, it never stays
         more: dict[str, object] = {"count_include_pad": self.between(0, 1)} if op_type == "AveragePool" else {}
         name = self.m.add(op_type, x, kernel_shape=list(k), strides=list(s), pads=list(pads), ceil_mode=int(ceil), **more)
@@ -385,7 +398,7 @@ class _Grower:
         """A classifier over the flattened map."""
         c, h, w = self.shapes[x]
         features = c * h * w
-        if features > 4000:
+        if features > 4000 or self.clamped:
             x, features = self.mean(x), c
         flat = self.m.add("Flatten", x) if self.chance(0.5) else self.m.add("Reshape", x, self.m.constant([1, -1], "int64"))
         y = flat
@@ -418,6 +431,9 @@ _COMMON = (
 )  # fmt: skip
 _HOST = ("host_middle", "added_channels")
 
+MOVES = (*_COMMON, *_HOST, "head")
+"""Names of everything that a model may be made of."""
+
 
 def random_model(seed: int, limits: Limits = SMALL) -> RandomModel:
     """The model of a seed: one or two inputs, a few moves, one or more outputs, perhaps a classifier. Same seed, same bytes."""
@@ -444,12 +460,11 @@ def random_model(seed: int, limits: Limits = SMALL) -> RandomModel:
 
 
 def _finished(g: _Grower, seed: int) -> RandomModel:
-    has_host_group = bool(g.host)
     last = g.made[-1]
-    if last in {i.name for i in g.m.inputs}:
+    if last in g.inputs():
         last = g.keep(g.same(last, 3))
     read = {n for node in g.m.nodes for n in node.input}
-    inputs = [i.name for i in g.m.inputs]
+    inputs = g.inputs()
     unread = [n for n in inputs if n not in read]
     ends = [n for n in g.made if n not in read and n not in inputs]
     ends += [g.same(n, 2) for n in unread]
@@ -462,4 +477,4 @@ def _finished(g: _Grower, seed: int) -> RandomModel:
     if inner and g.chance(0.2):
         ends.append(g.pick(inner))
     data = g.m.build(*dict.fromkeys(ends), opset=int(g.pick([14, 16, 17])))
-    return RandomModel(seed, data, tuple(g.moves), frozenset(g.host), has_host_group)
+    return RandomModel(seed, data, tuple(g.moves), frozenset(g.host))

@@ -286,7 +286,7 @@ def test_every_role_and_mode_is_among_the_cases() -> None:
 @pytest.mark.parametrize("method", METHODS)
 def test_every_method_makes_checked_plans(method: str) -> None:
     checked = 0
-    for seed in range(40):
+    for seed in range(28):
         network, device = (
             random_network(seed, ops=8, side=10, channels=20),
             load_device("sim8").with_sram(8192 << seed % 4),
@@ -300,7 +300,7 @@ def test_every_method_makes_checked_plans(method: str) -> None:
         assert facts.peak_bytes == made.peak_bytes <= device.sram_bytes
         assert sum(facts.bytes_by_category.values()) == sum(facts.bytes_by_tensor.values()) == facts.traffic_bytes
         checked += 1
-    assert checked > 20
+    assert checked > 14
 
 
 def test_once_per_layer_is_the_baseline_where_weights_fit() -> None:

@@ -397,3 +397,23 @@ def test_weights_made_by_chains_become_constants(name: str) -> None:
     (got,) = run(write_onnx(graph), feeds)
     assert got.shape == wanted.shape
     np.testing.assert_array_equal(got, run(model.SerializeToString(), feeds)[0])
+
+
+@pytest.mark.parametrize("op_type", ["MaxPool", "AveragePool"])
+def test_ceil_mode_drops_windows_that_start_behind_the_input(op_type: str) -> None:
+    """ONNX's own inference counts them; the shape must be what ONNX Runtime computes."""
+    m = ModelBuilder()
+    x = m.input((1, 3, 12, 7))
+    y = m.add(op_type, x, kernel_shape=[3, 1], strides=[3, 3], pads=[0, 0, 1, 0], ceil_mode=1)
+    z = m.add(op_type, x, kernel_shape=[1, 3], strides=[2, 2], ceil_mode=1)
+    model = m.build(y, z)
+    graph = read_onnx(model)
+    feeds = {"x": np.zeros((1, 3, 12, 7), np.float32)}
+    assert [graph.tensor(n).shape for n in graph.outputs] == [v.shape for v in run(model, feeds)]
+
+
+def test_name_that_is_not_text() -> None:
+    m = ModelBuilder()
+    data = m.build(m.add("Relu", m.input((1, 3, 4, 4))))
+    with pytest.raises(ModelError, match="not UTF-8"):
+        read_onnx(data.replace(b"Relu", b"Re\xffu"))

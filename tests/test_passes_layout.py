@@ -293,3 +293,12 @@ def test_a_tile_that_does_not_repeat_neighbours_stays() -> None:
     m = ModelBuilder()
     x = m.add("Tile", m.conv(m.input((1, 3, 4, 4)), 3, 2), m.constant([1, 1, 2, 1], "int64"))
     assert count(assert_passes_keep(m.build(x))) == {"Conv": 1, "Tile": 1}
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 10, 1), (1, 1, 1, 10)])
+def test_a_map_of_one_channel_and_one_column_is_not_taken_for_a_row_of_channels(shape: tuple[int, ...]) -> None:
+    m = ModelBuilder()
+    x = m.input(shape)
+    y = m.add("Add", m.conv(x, 1, 1), m.conv(x, 1, 1))
+    graph = assert_passes_keep(m.build(m.conv(m.add("Relu", y), 1, 4)))
+    assert set(count(graph)) == {"Add", "Conv", "Relu"}

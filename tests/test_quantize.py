@@ -210,3 +210,39 @@ def test_a_model_with_nothing_for_the_accelerator_comes_back() -> None:
     b = FloatBuilder("softmax")
     model = write_onnx(b.graph(b.unary("Softmax", b.input(1, 5), axis=1)))
     assert quantize(model, []) == model
+
+
+def scales(model: bytes) -> dict[str, tuple[float, int]]:
+    """Tensor -> scale and zero point that it is rounded with."""
+    graph = read_onnx(model)
+    found = {}
+    for op in graph.ops:
+        if op.op_type == "QuantizeLinear":
+            scale, zero_point = (graph.tensor(n).data for n in op.inputs[1:])
+            found[op.inputs[0]] = (float(scale), int(zero_point))
+    return found
+
+
+@pytest.mark.parametrize("function", ["Relu", "Clip"])
+def test_an_output_in_front_of_a_relu_keeps_its_own_range(function: str) -> None:
+    b = FloatBuilder("before_relu")
+    x = b.conv(b.input(1, 3, 6, 6), 4)
+    attributes = {"min": 0.0, "max": 1.0} if function == "Clip" else {}
+    graph = b.graph(x, b.conv(b.unary(function, x, **attributes), 2))
+    quantised = quantize(write_onnx(graph), samples(graph))
+    scale, zero_point = next(v for n, v in scales(quantised).items() if n.startswith(x))
+    assert scale * (-128 - zero_point) < -0.5
+    assert read_onnx(quantised).outputs == graph.outputs
+
+
+def test_a_relu_that_calibration_saw_closed_stays_closed() -> None:
+    """Scale 1 and zero point 0 for a tensor of zeros would let negative numbers through: the Relu itself is dropped."""
+    b = FloatBuilder("dead")
+    w, bias = b.constant(np.zeros((4, 3, 1, 1), np.float32)), b.constant(np.full(4, -5, np.float32))
+    shape = (1, 4, 6, 6)
+    attributes = {"kernel_shape": (1, 1), "strides": (1, 1), "pads": (0, 0, 0, 0), "dilations": (1, 1), "group": 1}
+    x = b.unary("Relu", b.op("Conv", (b.input(1, 3, 6, 6), w, bias), shape, **attributes))
+    graph = b.graph(b.conv(x, 2))
+    quantised = quantize(write_onnx(graph), samples(graph))
+    scale, zero_point = next(v for n, v in scales(quantised).items() if n.startswith(x))
+    assert scale * (-128 - zero_point) == 0.0

@@ -6,12 +6,13 @@ from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
+import onnxruntime
 
 from sfopt.backend import Execution
 from sfopt.device import Device
 from sfopt.graph import Graph
 from sfopt.groups import Network
-from sfopt.host import run_model
+from sfopt.host import open_session, run_model, run_session
 from sfopt.plan import Plan
 from sfopt_ort.export import model_bytes
 
@@ -69,15 +70,36 @@ class OrtModel:
 
     def run(self, inputs: Mapping[str, npt.NDArray[np.generic]], *, expose: bool = True) -> Execution:
         """Run on int8 inputs by network input name; with `expose`, every int8 tensor comes back."""
-        graph, maps = accelerator_part(self.network), list(self.network.outputs)
-        if expose:
-            maps += [*integer_tensors(graph), *(n for g in self.network.groups for n in g.writes)]
-        others = _others(self.network, maps)
-        found = run(graph, inputs, tuple(dict.fromkeys((*maps, *others))))
+        model = self._exposed if expose else self._plain
+        found = run_session(model.session, inputs, (*model.maps, *model.others))
         return Execution(
-            {name: np.asarray(found[name], np.int8) for name in dict.fromkeys(maps)},
-            host_tensors={name: found[name] for name in others},
+            {name: np.asarray(found[name], np.int8) for name in model.maps},
+            host_tensors={name: found[name] for name in model.others},
         )
+
+    @cached_property
+    def _plain(self) -> "_Opened":
+        return _open(self.network, self.network.outputs)
+
+    @cached_property
+    def _exposed(self) -> "_Opened":
+        inner = integer_tensors(accelerator_part(self.network))
+        return _open(self.network, (*self.network.outputs, *inner, *(n for g in self.network.groups for n in g.writes)))
+
+
+@dataclass(frozen=True, eq=False)
+class _Opened:
+    """A session, and what it returns: int8 feature maps, and results of host operators of any type."""
+
+    session: onnxruntime.InferenceSession
+    maps: tuple[str, ...]
+    others: tuple[str, ...]
+
+
+def _open(network: Network, maps: Sequence[str]) -> _Opened:
+    graph, names, others = accelerator_part(network), tuple(dict.fromkeys(maps)), _others(network, maps)
+    exposed = graph.with_ops(graph.ops, outputs=(*names, *others))
+    return _Opened(open_session(model_bytes(exposed)), names, others)
 
 
 class OrtBackend:

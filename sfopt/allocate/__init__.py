@@ -1,4 +1,4 @@
-"""Groups + Device -> Plan: the integer programs, and the heuristics they are measured against. Mathematics in docs/formulation.md."""
+"""Groups + Device -> Plan: the integer programs, and the heuristics they are measured against. See docs/formulation.md."""
 
 from collections.abc import Callable
 
@@ -34,8 +34,9 @@ def plan(
 ) -> Plan:
     """Decide residency, bands, weight modes and addresses for a network on a device.
 
-    Same arguments, same plan, unless the time limit cuts the search short. `on_progress` is called with a level's name, its best value
-    and its proven bound. Raises InfeasibleError naming what does not fit, UsageError for an unknown method or objective.
+    Same arguments, same plan, unless the time limit cuts the search short; one worker is usually the fastest. `on_progress` is
+    called with a level's name, its best value and its proven bound. Raises InfeasibleError naming what does not fit, UsageError for
+    an unknown method or objective.
     """
     if method not in METHODS:
         raise UsageError(f"unknown method `{method}`; known: {', '.join(METHODS)}")

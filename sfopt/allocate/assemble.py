@@ -27,7 +27,7 @@ def assemble(
     return Plan(
         network=network_fingerprint(problem.network),
         device=problem.device.to_dict(),
-        segments=tuple(_segment(problem, choice, g) for g in groups),
+        segments=tuple(_segment(choice, g) for g in groups),
         buffers=tuple(sorted(placed, key=lambda b: (b.first_step, b.last_step, b.name))),
         transfers=tuple(t for g in groups for t in _transfers(problem, choice, g)),
         dram=_dram_regions(problem, choice),
@@ -35,7 +35,7 @@ def assemble(
     )
 
 
-def _segment(problem: Problem, choice: Choice, group: Group) -> Segment:
+def _segment(choice: Choice, group: Group) -> Segment:
     if group.kind is Kind.HOST:
         return Segment(group.index, group.index, 1, 1, WeightMode.RESIDENT, 1, overlap=False)
     o = choice.options[group.index]

@@ -1,7 +1,8 @@
 """The proven planner: choice program and placement program, in turns, until the placement reaches the choice's bound.
 
-The choice program knows capacity but not addresses, so each of its optima is a lower bound. A choice that cannot be placed as low as it
-promises yields a cut, valid for every choice, and the choice program runs again. When a placement reaches the promise, both are optimal.
+The choice program knows capacity but not addresses, so each of its optima is a lower bound. A choice that cannot be placed as low
+as it promises yields a cut, valid for every choice, and the choice program runs again. When a placement reaches the promise, both
+are optimal.
 """
 
 import time
@@ -50,7 +51,7 @@ class _Search:
     on_progress: Progress | None
     known: Known = field(default_factory=Known)
     values: dict[str, int] = field(default_factory=dict)
-    proven: dict[str, bool] = field(default_factory=dict)
+    bounds: dict[str, int] = field(default_factory=dict)
     lean: Mapping[int, tuple[Option, ...]] = field(default_factory=dict)
 
     def left(self, at_most: float | None = None) -> Limits:
@@ -96,7 +97,7 @@ def solve(
 def _choose(search: _Search) -> Choice | None:
     """The lexicographic optimum of the choice program under all cuts. Values of levels proven before are tried first."""
     last = search.order[-1]
-    if len(search.values) == len(search.order) and all(search.proven.values()):
+    if len(search.values) == len(search.order) and search.values == search.bounds:
         result = _level(search, last, {name: search.values[name] for name in search.order[:-1]}, None)
         if result.choice is not None:
             return _tidy(search, result.choice)
@@ -125,7 +126,7 @@ def _level(search: _Search, name: str, fixed: Mapping[str, int], hint: Choice | 
             search.known.floors += floors
             continue
         break
-    search.values[name], search.proven[name] = result.value, result.status is Status.OPTIMAL
+    search.values[name], search.bounds[name] = result.value, result.bound
     if search.on_progress is not None:
         search.on_progress(name, result.value, result.bound)
     return result
@@ -156,7 +157,7 @@ def _better(search: _Search, best: Solution | None, found: Solution, peak_bytes:
             values, found = old, Solution(best.choice, best.layout, best.offsets, (), found.iterations)
     objectives, exact = list[Objective](), True
     for name in search.order:
-        bound = min(values[name], search.values[name]) if exact and search.proven[name] else 0
+        bound = min(values[name], search.bounds[name]) if exact else 0
         status = Status.OPTIMAL if bound == values[name] else Status.FEASIBLE
         objectives.append(Objective(name, values[name], bound, status))
         exact = exact and status is Status.OPTIMAL

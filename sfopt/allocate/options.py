@@ -1,8 +1,9 @@
 """Data: every way in which one group may run, for every choice of which of its feature maps are resident.
 
 An option fixes the pattern of resident operands, the band height, the weight mode and channel tile, overlap, and whether constants
-arrive behind the previous segment. From these follow its buffers, its cycles and what it re-reads. Options that another option of the same
-pattern beats or equals in every buffer, cycle term and re-read byte are dropped: whatever a plan does with them, it can do with the other.
+arrive behind the previous segment. From these follow its buffers, its cycles and what it re-reads. Options that another option of
+the same pattern beats or equals in every buffer, cycle term and re-read byte are dropped: whatever a plan does with them, it can do
+with the other.
 """
 
 from collections.abc import Iterator, Sequence
@@ -275,7 +276,7 @@ def _undominated(options: list[Option], *, cycles: bool = True) -> list[Option]:
     ]
     table = np.unique(np.array(rows, dtype=np.int64), axis=0, return_index=True)
     vectors, first = table
-    below = (vectors[:, None, :] <= vectors[None, :, :]).all(axis=2)
+    below = np.all(vectors[:, None, :] <= vectors[None, :, :], axis=2)
     np.fill_diagonal(below, val=False)
     kept = sorted(int(first[i]) for i in np.flatnonzero(~below.any(axis=0)))
     return [options[i] for i in kept]

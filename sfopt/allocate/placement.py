@@ -21,7 +21,7 @@ ROUNDS = 300
 
 @dataclass(frozen=True)
 class PlacementResult:
-    """Offsets in bytes (None: none found below the scratchpad's end), and a proven lower bound on the highest byte of any placement."""
+    """Offsets in bytes (None: none found within the scratchpad), and a proven lower bound on the highest byte of any placement."""
 
     offsets: tuple[int, ...] | None
     peak_bytes: int

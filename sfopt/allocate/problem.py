@@ -75,10 +75,7 @@ class Problem:
     def map_traffic(self, tensor: str, *, resident: bool) -> int:
         """Bytes moved for one map: dense size, times one write unless it is an input, and one read per reader unless resident."""
         source, sink = tensor in self.network.inputs, tensor in self.network.outputs
-        if resident:
-            moves = int(source) + int(sink)
-        else:
-            moves = int(not source) + len(self.network.readers[tensor])
+        moves = int(source) + int(sink) if resident else int(not source) + len(self.network.readers[tensor])
         return moves * self.network.maps[tensor].size_bytes
 
     def traffic(self, choice: Choice) -> int:
@@ -108,11 +105,11 @@ def _why_nothing_fits(network: Network, group: Group, device: Device, switches: 
     option = min((o for o in larger if not o.resident), key=lambda o: max(o.floor_bytes, o.own_bytes))
     need, have = max(option.floor_bytes, option.own_bytes), device.sram_bytes
     block = max(option.blocks, key=lambda b: b.size_bytes)
-    what = f"{block.content}.weights" if block.role is Role.WEIGHTS else block.content
-    short = f"scratchpad has {format_bytes(have)}, short by {format_bytes(need - have)}"
+    tensor = f"{block.content}.weights" if block.role is Role.WEIGHTS else block.content
+    what = f"group `{group.name}` needs {format_bytes(need)} at least (most of it for `{tensor}`)"
     if block.size_bytes > have:
-        return f"tensor `{what}` needs {format_bytes(block.size_bytes)}, scratchpad has {format_bytes(have)}, short by {format_bytes(block.size_bytes - have)}"
-    return f"group `{group.name}` needs {format_bytes(need)} at least (most of it for `{what}`), {short}"
+        what, need = f"tensor `{tensor}` needs {format_bytes(block.size_bytes)}", block.size_bytes
+    return f"{what}, scratchpad has {format_bytes(have)}, short by {format_bytes(need - have)}"
 
 
 def _with_banks(device: Device, banks: int) -> Device:

@@ -51,7 +51,10 @@ class Layout:
 
 
 def rectangles(problem: Problem, choice: Choice) -> Layout:
-    """Everything that a choice puts into the scratchpad. Groups that a partial choice leaves open still keep their resident maps apart."""
+    """Everything that a choice puts into the scratchpad.
+
+    Groups that a partial choice leaves open still keep their resident maps apart.
+    """
     items, index = list[Rectangle](), dict[str, int]()
     for m in problem.free_maps:
         if m in choice.resident:

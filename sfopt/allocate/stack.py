@@ -1,7 +1,7 @@
 """The least height of buffers that are all live at once: an exact dynamic program over the order from bottom to top.
 
-With the order given, each buffer sits as low as it can: behind the one below, and in a new bank if anything that it must be apart from
-reaches into the current one. Only the top end and who touches its bank matter for what follows.
+With the order given, each buffer sits as low as it can: behind the one below, and in a new bank if anything that it must be apart
+from reaches into the current one. Only the top end and who touches its bank matter for what follows.
 """
 
 from sfopt.allocate.rectangles import Layout

@@ -1,8 +1,8 @@
 """The usual static planners, to be measured against: no program is solved and nothing is proven beyond the compulsory traffic.
 
-Every map starts resident (or none does), every group takes its option with the fewest re-read bytes and then the least height, and buffers
-go first-fit in a fixed order. While the result is too high, the largest resident map that is live where it is too high is spilled; when
-there is none left, the group there takes its option of least height.
+Every map starts resident (or none does), every group takes its option with the fewest re-read bytes and then the least height, and
+buffers go first-fit in a fixed order. While the result is too high, the largest resident map that is live where it is too high is
+spilled; when there is none left, the group there takes its option of least height.
 """
 
 from collections.abc import Callable
@@ -52,13 +52,14 @@ def _last_resort(problem: Problem, choice: Choice, layout: Layout, step: int) ->
     if peak > have:
         name = problem.network.groups[step].name
         raise InfeasibleError(
-            f"group `{name}` needs {format_bytes(peak)} as placed, scratchpad has {format_bytes(have)}, short by {format_bytes(peak - have)}"
+            f"group `{name}` needs {format_bytes(peak)} as placed, scratchpad has {format_bytes(have)}, "
+            f"short by {format_bytes(peak - have)}"
         )
     return choice, layout, offsets
 
 
 def _choose(problem: Problem, held: set[str], thrifty: set[int]) -> Choice:
-    """The preferred option of each group among those that match residency. A pattern that fits no option gives up its largest map."""
+    """The preferred option of each group among those that match residency. A pattern without options gives up its largest map."""
     while True:
         chosen = dict[int, Option]()
         for step, options in problem.options.items():
@@ -68,10 +69,18 @@ def _choose(problem: Problem, held: set[str], thrifty: set[int]) -> Choice:
             if not fitting:
                 held.remove(max(pattern, key=lambda m: (problem.map_bytes[m], m)))
                 break
-            height = lambda o: max(o.own_bytes, o.floor_bytes) + o.early_bytes  # noqa: E731
-            if step in thrifty:
-                chosen[step] = min(fitting, key=lambda o: (height(o), o.reread_bytes, o.compute + o.exposed))
-            else:
-                chosen[step] = min(fitting, key=lambda o: (o.reread_bytes, height(o), o.compute + o.exposed))
+            chosen[step] = min(fitting, key=_thrifty if step in thrifty else _preferred)
         else:
             return Choice(chosen, frozenset(held))
+
+
+def _height(option: Option) -> int:
+    return max(option.own_bytes, option.floor_bytes) + option.early_bytes
+
+
+def _preferred(option: Option) -> tuple[int, int, int]:
+    return option.reread_bytes, _height(option), option.compute + option.exposed
+
+
+def _thrifty(option: Option) -> tuple[int, int, int]:
+    return _height(option), option.reread_bytes, option.compute + option.exposed

@@ -32,6 +32,8 @@ _MICROSOFT: Mapping[str, tuple[str, tuple[int, ...], int | None]] = {
 }
 """com.microsoft operator -> the ONNX operator with its shapes, the positions of its operands, that of the result's zero point."""
 
+_POOLS = frozenset({"AveragePool", "LpPool", "MaxPool"})
+
 _SHAPE_ATTRIBUTES = frozenset(
     {"auto_pad", "axes", "axis", "ceil_mode", "count_include_pad", "keepdims", "kernel_shape"}
 )
@@ -62,7 +64,19 @@ def infer_outputs(op: Op, tensors: Mapping[str, Tensor]) -> tuple[Tensor, ...]:
         )
     except (onnx.shape_inference.InferenceError, onnx.checker.ValidationError, RuntimeError, TypeError) as error:
         raise ModelError(f"{op.op_type} `{op.name}`: {first_line(error)}") from None
-    return tuple(_tensor(op, name, found.get(name)) for name in op.outputs if name)
+    results = [_tensor(op, name, found.get(name)) for name in op.outputs if name]
+    if op.op_type in _POOLS and op.attributes.get("ceil_mode"):
+        results = [replace(t, shape=_starting_inside(op, tensors[op.inputs[0]].shape, t.shape)) for t in results]
+    return tuple(results)
+
+
+def _starting_inside(op: Op, source: tuple[int, ...], target: tuple[int, ...]) -> tuple[int, ...]:
+    """`target` without windows that start behind the input: the operator drops them under ceil_mode, ONNX's inference does not."""
+    dims = len(source) - 2
+    strides = op.ints("strides") if "strides" in op.attributes else (1,) * dims
+    begin = op.ints("pads")[:dims] if "pads" in op.attributes else (0,) * dims
+    most = (-(-(n + b) // s) for n, b, s in zip(source[2:], begin, strides, strict=True))
+    return (*target[:2], *(min(o, m) for o, m in zip(target[2:], most, strict=True)))
 
 
 def evaluate(op: Op, tensors: Mapping[str, Tensor]) -> tuple[npt.NDArray[np.generic], ...] | None:

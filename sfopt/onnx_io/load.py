@@ -1,5 +1,6 @@
 """Bytes -> a valid ModelProto, or a ModelError that says in one line what is wrong with the file."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import onnx
@@ -51,7 +52,17 @@ def _parse(data: bytes, label: str) -> onnx.ModelProto:
         raise ModelError(f"{label}: not an ONNX model: {kind}") from None
     if not model.ir_version or not model.opset_import or not model.HasField("graph"):
         raise ModelError(f"{label}: not an ONNX model: it holds no graph with an IR version and an opset")
+    if not all(isinstance(text, str) for text in _texts(model.graph)):
+        raise ModelError(f"{label}: not an ONNX model: it holds a name that is not UTF-8")
     return model
+
+
+def _texts(graph: onnx.GraphProto) -> Iterator[object]:
+    """Names of operators and tensors; protobuf hands out bytes for what is not UTF-8."""
+    for node in graph.node:
+        yield from (node.op_type, node.name, node.domain, *node.input, *node.output)
+        yield from (attribute.name for attribute in node.attribute)
+    yield from (value.name for value in (*graph.input, *graph.output, *graph.initializer))
 
 
 def _is_text(data: bytes) -> bool:

@@ -34,6 +34,8 @@ def summary_lines(report: dict[str, Any]) -> list[str]:
         efficiency = f"MAC efficiency {100 * cycles['mac_efficiency']:.1f} %"
         lines.append(f"time      {cycles['total']} cycles, {report['latency_ms']:.3f} ms, {efficiency} (timing model)")
     lines.append(_equivalence_line(report))
+    if report["original"]:
+        lines.append(_original_line(report["original"]))
     hosted = report["host_ops"]
     lines.append(f"host      {len(hosted)} ops: " + (", ".join(dict.fromkeys(h["op"] for h in hosted)) or "none"))
     return lines
@@ -42,6 +44,14 @@ def summary_lines(report: dict[str, Any]) -> list[str]:
 def _parts_of(planned: dict[str, int]) -> str:
     names = ("weights", "inputs", "outputs", "feature_maps", "program")
     return ", ".join(f"{name.replace('_', ' ')} {planned[name]}" for name in names)
+
+
+def _original_line(original: dict[str, Any]) -> str:
+    if original["error"]:
+        return f"original  not run: {original['error']}"
+    top = "same" if original["same_top1"] else "another"
+    figures = f"largest difference {original['max_abs_diff']:.3g}, SQNR {original['sqnr_db']:.1f} dB, {top} top-1"
+    return f"original  output `{original['output']}` on one sample: {figures}"
 
 
 def _equivalence_line(report: dict[str, Any]) -> str:

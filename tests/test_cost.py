@@ -1,0 +1,134 @@
+"""Bytes and cycles: each formula against a count by hand or by brute force."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from networks import GraphBuilder, mobilenet_v2, random_network, resnet50
+
+from sfopt import cost
+from sfopt.device import load_device
+from sfopt.groups import Group, Kind, Network
+
+SIM8, KCU = load_device("sim8"), load_device("kcu1500")
+
+
+def conv_network(kernel: int, stride: int, side: int = 11) -> Network:
+    b = GraphBuilder("conv")
+    return b.network([b.conv(b.input(12, side, side), 20, kernel, stride)])
+
+
+def rows_read(group: Group, network: Network, first: int, last: int) -> tuple[int, int]:
+    """First and last input row that output rows first..last touch."""
+    height = network.maps[group.pieces[0].tensor].height
+    top, stride, extent = group.window.pads[0], group.window.stride[0], group.window.extent[0]
+    return max(0, first * stride - top), min(height - 1, last * stride - top + extent - 1)
+
+
+@pytest.mark.parametrize("kernel", [1, 2, 3, 5])
+@pytest.mark.parametrize("stride", [1, 2, 3])
+@pytest.mark.parametrize("band", [1, 2, 3, 8])
+def test_window_and_schedule_cover_what_every_band_reads(kernel: int, stride: int, band: int) -> None:
+    network = conv_network(kernel, stride)
+    group, x = network.groups[0], network.maps["in0"]
+    out = network.maps[group.output]
+    schedule, window = cost.input_rows(group, x, band), cost.window_rows(group, x, band)
+    for i in range(cost.band_count(network, group, band)):
+        first, last = rows_read(group, network, i * band, min(out.height, (i + 1) * band) - 1)
+        assert last < schedule.after(i)
+        assert schedule.after(i) - first <= max(
+            window, schedule.after(i) - max(0, i * band * stride - group.window.pads[0])
+        )
+        assert last - first + 1 <= window <= x.height
+
+
+def test_conv_cycles_by_hand() -> None:
+    # 2 tiles of 8 channels x 9 positions x 2 blocks of 8 inputs = 36 passes; 20 pixels make one chunk, drained once
+    assert SIM8.accumulator_pixels >= 20
+    assert cost.conv_cycles(20, 16, 9, 12, 1, SIM8) == 36 * 20 + 8 + 20 + cost.PIPELINE_CYCLES
+
+
+def test_few_pixels_wait_for_the_next_weights() -> None:
+    assert cost.conv_cycles(1, 8, 1, 8, 1, SIM8) == 8 + 8 + 1 + cost.PIPELINE_CYCLES
+
+
+@given(st.integers(1, 40), st.integers(1, 40))
+def test_word_cycles(pixels: int, channels: int) -> None:
+    assert (
+        cost.word_cycles(pixels, channels, 9, SIM8)
+        == sum(9 for _ in range(pixels) for _ in range(0, channels, 8)) + cost.PIPELINE_CYCLES
+    )
+
+
+@given(st.integers(1, 10**7))
+def test_dma_cycles_are_latency_and_bandwidth(size_bytes: int) -> None:
+    cycles = cost.dma_cycles(size_bytes, KCU) - KCU.dram_latency_cycles
+    bytes_per_s = min(KCU.dram_bytes_per_s, KCU.lanes_in * KCU.clock_hz)
+    assert cycles * bytes_per_s >= size_bytes * KCU.clock_hz > (cycles - 1) * bytes_per_s
+
+
+@given(st.integers(1, 300))
+def test_padded_bytes_are_whole_words(channels: int) -> None:
+    padded = cost.padded_bytes(channels, KCU)
+    assert padded % KCU.lanes_in == 0
+    assert 0 <= padded - channels < KCU.lanes_in
+
+
+def test_folding_keeps_the_bytes_and_fills_the_lanes() -> None:
+    network = resnet50()
+    group = network.groups[0]
+    x, out = network.maps["in0"], network.maps[group.output]
+    assert cost.folds_input(group, x, KCU)
+    assert cost.stream_row_bytes(network, group, "in0", KCU) == out.width * 64
+    plain, folded = (cost.constants(network, group, folded=f)[0] for f in (False, True))
+    assert plain.size_bytes == folded.size_bytes == 64 * 7 * 7 * 3
+    assert (folded.pixels, folded.channels) == (7, 21)
+    assert not cost.folds_input(network.groups[2], network.maps[network.groups[2].pieces[0].tensor], KCU)
+
+
+@pytest.mark.parametrize("band", [1, 2, 4, 11])
+@pytest.mark.parametrize("tile", [8, 16, 20])
+def test_group_cycles_sum_the_instructions(band: int, tile: int) -> None:
+    network = conv_network(3, 1)
+    group, total = network.groups[0], 0
+    for row in range(0, 11, band):
+        for channel in range(0, 20, tile):
+            rows, channels = min(band, 11 - row), min(tile, 20 - channel)
+            total += cost.compute_cycles(network, group, SIM8, rows, channels, folded=False)
+    assert cost.group_cycles(network, group, SIM8, band, tile, folded=False) == total
+
+
+def test_group_cycles_of_a_concat_sum_its_pieces() -> None:
+    b = GraphBuilder("concat")
+    network = b.network([b.concat(b.input(8, 4, 4), b.input(12, 4, 4))])
+    cycles = cost.group_cycles(network, network.groups[0], SIM8, 4, 20, folded=False)
+    assert cycles == 16 * 1 + 16 * 2 + 2 * cost.PIPELINE_CYCLES
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_compulsory_and_baselines_are_ordered(seed: int) -> None:
+    network = random_network(seed, ops=8, side=10)
+    compulsory, baseline = cost.compulsory_bytes(network), cost.baseline_bytes(network)
+    assert compulsory <= baseline <= cost.baseline_layer_bytes(network)
+    constants = sum(c.size_bytes for g in network.groups for c in cost.constants(network, g, folded=False))
+    assert cost.constant_bytes(network) == constants
+
+
+def test_known_networks_have_their_published_macs_and_weights() -> None:
+    network = resnet50()
+    assert sum(cost.group_macs(network, g) for g in network.groups) == pytest.approx(4.09e9, rel=0.01)
+    weights = [
+        c.size_bytes for g in network.groups for c in cost.constants(network, g, folded=False) if "weights" in c.name
+    ]
+    assert sum(weights) == pytest.approx(25.5e6, rel=0.01)
+    network = mobilenet_v2()
+    assert sum(cost.group_macs(network, g) for g in network.groups) == pytest.approx(300e6, rel=0.01)
+
+
+def test_parameters_hold_bias_and_factor_per_channel_and_tables() -> None:
+    b = GraphBuilder("parameters")
+    x = b.input(8, 4, 4)
+    y = b.conv(x, 8)
+    network = b.network([b.relu(b.add(b.relu(b.conv(y, 8)), x))])
+    block = cost.constants(network, network.groups[1], folded=False)[1]
+    assert block.size_bytes == 8 * cost.CHANNEL_BYTES + 2 * cost.TABLE_BYTES + cost.BINARY_BYTES
+    assert network.groups[1].kind is Kind.CONV

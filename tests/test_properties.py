@@ -1,0 +1,163 @@
+"""What must hold of every plan, whatever the network: the planner's claims, re-derived from docs/plan-rules.md alone."""
+
+from dataclasses import replace
+from functools import cache
+
+import pytest
+from networks import GraphBuilder, random_network
+
+from sfopt.allocate import plan
+from sfopt.check import check_plan
+from sfopt.cost import compulsory_bytes, constant_bytes
+from sfopt.device import Device, load_device
+from sfopt.errors import InfeasibleError, PlanCheckError
+from sfopt.groups import Kind, Network
+from sfopt.plan import Plan, Role, Status, WeightMode
+
+SRAM_BYTES = (1 << 10, 2 << 10, 3 << 10, 4 << 10, 6 << 10, 8 << 10, 16 << 10, 1 << 20)
+SEEDS = range(12)
+
+
+@cache
+def network_of(seed: int) -> Network:
+    return random_network(seed, ops=3 + seed % 5, side=10, channels=20)
+
+
+@cache
+def plan_of(seed: int, sram_bytes: int, method: str = "optimal") -> Plan | None:
+    """The plan on an 8-lane device with that scratchpad; None where there is none."""
+    try:
+        return plan(network_of(seed), load_device("sim8").with_sram(sram_bytes), method, time_limit_s=20)
+    except InfeasibleError:
+        return None
+
+
+def plans(seed: int, method: str = "optimal") -> list[Plan | None]:
+    return [plan_of(seed, size, method) for size in SRAM_BYTES]
+
+
+def traffic(found: Plan) -> int:
+    return next(o.value for o in found.certificate.objectives if o.name == "traffic")
+
+
+def derived_traffic(network: Network, found: Plan) -> int:
+    """Bytes that a plan must move, from its residents and its weight modes; its transfers are not looked at.
+
+    Resident maps cost a read when they come in and a write when they go out; the others a write and a read for each reader.
+    """
+    resident = {b.content for b in found.buffers if b.role is Role.RESIDENT}
+    total = constant_bytes(network)
+    for name, fmap in network.maps.items():
+        size = fmap.height * fmap.width * fmap.channels
+        writes = 0 if name in network.inputs else 1
+        reads = len(network.readers[name])
+        if name in resident:
+            writes, reads = int(name in network.outputs), int(name in network.inputs)
+        total += size * (writes + reads)
+    for group, segment in zip(network.groups, found.segments, strict=True):
+        if segment.weight_mode is WeightMode.REREAD:
+            op = network.graph.ops_by_name[group.heavy]
+            total += network.graph.tensor(op.inputs[1]).elements * (segment.bands - 1)
+    return total
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_traffic_is_what_residents_and_weight_modes_say(seed: int) -> None:
+    found = [p for m in ("optimal", "greedy-size") for p in plans(seed, m) if p is not None]
+    assert found
+    for p in found:
+        assert traffic(p) == derived_traffic(network_of(seed), p) == sum(t.size_bytes for t in p.transfers)
+
+
+def test_the_sweep_spills_and_rereads() -> None:
+    """Otherwise the properties here would say nothing."""
+    found = [(network_of(s), p) for s in SEEDS for p in (*plans(s), *plans(s, "greedy-size")) if p is not None]
+    assert sum(traffic(p) > compulsory_bytes(n) for n, p in found) >= 10
+    assert any(s.weight_mode is not WeightMode.RESIDENT for _, p in found for s in p.segments)
+    assert any(s.bands > 1 for _, p in found for s in p.segments)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_more_scratchpad_never_costs_traffic(seed: int) -> None:
+    """A plan for banks of b bytes is one for banks of more: every offset moves to the same place in the same bank."""
+    feasible = [p is not None for p in plans(seed)]
+    assert feasible == sorted(feasible)
+    proven = [traffic(p) for p in plans(seed) if p is not None and p.certificate.status is Status.OPTIMAL]
+    assert proven
+    assert proven == sorted(proven, reverse=True)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_everything_fits_means_compulsory_traffic(seed: int) -> None:
+    network = network_of(seed)
+    for found in plans(seed):
+        assert found is None or traffic(found) >= compulsory_bytes(network)
+    largest = plan_of(seed, SRAM_BYTES[-1])
+    assert largest is not None
+    read_by_nobody = sum(m.size_bytes for n, m in network.maps.items() if not network.readers[n] and n not in network.outputs)
+    assert read_by_nobody == 0
+    if all(g.kind is not Kind.HOST for g in network.groups):
+        ends = sum(network.maps[n].size_bytes for n in (*network.inputs, *network.outputs))
+        assert traffic(largest) == compulsory_bytes(network) == ends + constant_bytes(network)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_heuristic_is_never_below_the_optimum_nor_a_bound_above_its_value(seed: int) -> None:
+    for best, greedy in zip(plans(seed), plans(seed, "greedy-size"), strict=True):
+        if greedy is None:
+            continue
+        assert best is not None
+        for found in (best, greedy):
+            for o in found.certificate.objectives:
+                assert o.bound <= o.value
+                assert (o.bound == o.value) == (o.status is Status.OPTIMAL)
+        bound = next(o.bound for o in best.certificate.objectives if o.name == "traffic")
+        assert bound <= traffic(greedy)
+        if best.certificate.status is Status.OPTIMAL:
+            assert [o.value for o in best.certificate.objectives] <= [o.value for o in greedy.certificate.objectives]
+
+
+def widened(side: int = 16) -> Network:
+    """8 channels, 64 in the middle, 8 again: the middle map has 16 KiB, its neighbours 2 KiB."""
+    b = GraphBuilder("widened")
+    return b.network([b.conv(b.conv(b.input(8, side, side), 64), 8)])
+
+
+@pytest.mark.parametrize(("sram_kib", "middle_crossings"), [(8, 2), (12, 2), (15, 2), (40, 0), (64, 0)])
+def test_a_map_larger_than_the_scratchpad_costs_one_write_and_one_read(sram_kib: int, middle_crossings: int) -> None:
+    network = widened()
+    found = plan(network, load_device("sim8").with_sram(sram_kib << 10))
+    weights = 8 * 64 + 64 * 8
+    constants = constant_bytes(network)
+    assert constants >= weights
+    assert traffic(found) == 2048 + 2048 + middle_crossings * 16384 + constants
+    assert found.certificate.status is Status.OPTIMAL
+
+
+def test_a_shortcut_that_does_not_fit_is_read_again() -> None:
+    """x is read by two convolutions, one after the other, and by the sum: three readers."""
+    b = GraphBuilder("shortcut")
+    x = b.input(8, 32, 32)
+    network = b.network([b.add(b.conv(b.conv(x, 8, 3), 8, 3), x)])
+    size, constants = 8 * 32 * 32, constant_bytes(network)
+    large = plan(network, load_device("sim8"))
+    assert traffic(large) == 2 * size + constants
+    small = plan(network, load_device("sim8").with_sram(6 << 10))  # less than one map: everything streams
+    assert traffic(small) == 2 * size + size + 2 * size + constants  # x twice, the middle out and in, the result
+
+
+def spilling() -> tuple[Network, Device, Plan]:
+    network, device = widened(), load_device("sim8").with_sram(12 << 10)
+    return network, device, plan(network, device)
+
+
+def test_these_derivations_see_a_plan_that_lies() -> None:
+    network, device, honest = spilling()
+    assert derived_traffic(network, honest) == traffic(honest)
+    first, *rest = honest.certificate.objectives
+    assert first.name == "traffic"
+    lower = replace(first, value=first.value - 1, bound=first.bound - 1)
+    lying = replace(honest, certificate=replace(honest.certificate, objectives=(lower, *rest)))
+    assert derived_traffic(network, lying) != traffic(lying)
+    with pytest.raises(PlanCheckError):
+        check_plan(lying, network, device)
