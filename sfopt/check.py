@@ -297,22 +297,30 @@ class _Checker:
         steps = len(self.plan.segments)
         exposed, behind, compute = [0] * steps, [0] * steps, [0] * steps
         for (i, name, _), t in moved.items():
-            s, cycles = self.plan.segments[i], cost.dma_cycles(t.size_bytes, self.device)
-            b = self.buffers.get(f"{i}:{name}")
-            tiled = b is not None and b.role is Role.WEIGHTS and s.weight_mode is not WeightMode.RESIDENT
-            streams = b is not None and b.role in (Role.INPUT, Role.OUTPUT) and s.bands > 1
-            if b is not None and b.first_step < i and b.role in (Role.WEIGHTS, Role.PARAMETERS):
-                behind[i - 1] += cycles
-            elif s.overlap and (tiled or streams):
-                behind[i] += cycles
+            s, b = self.plan.segments[i], self.buffers.get(f"{i}:{name}")
+            first, rest = cost.piece_cycles(t.size_bytes, self._pieces(s, b), self.device)
+            if b is not None and b.first_step < i:
+                behind[i - 1] += first
             else:
-                exposed[i] += cycles
+                exposed[i] += first
+            (behind if s.overlap else exposed)[i] += rest
         for group, s in zip(self.network.groups, self.plan.segments, strict=True):
             folded = group.kind is not Kind.HOST and self._folded(group)
             compute[group.index] = cost.group_cycles(
                 self.network, group, self.device, s.band_rows, s.channel_tile, folded=folded
             )
         return sum(e + max(c, b) for e, c, b in zip(exposed, compute, behind, strict=True))
+
+    def _pieces(self, segment: Segment, buffer: Buffer | None) -> int:
+        """Pieces in which a transfer moves: weight tiles, bands of a stream; all else moves at once."""
+        if buffer is None or buffer.role in (Role.RESIDENT, Role.PARAMETERS):
+            return 1
+        if buffer.role in (Role.INPUT, Role.OUTPUT):
+            return min(segment.bands, self.network.maps[buffer.content].height)
+        if segment.weight_mode is WeightMode.RESIDENT:
+            return 1
+        tiles = -(-self.network.maps[buffer.content].channels // segment.channel_tile)
+        return tiles * (segment.bands if segment.weight_mode is WeightMode.REREAD else 1)
 
     def _certificate(self, moved: Mapping[tuple[int, str, str], Transfer]) -> PlanFacts:
         certificate = self.plan.certificate

@@ -35,6 +35,7 @@ __all__ = [
     "map_row_bytes",
     "output_rows",
     "padded_bytes",
+    "piece_cycles",
     "stream_row_bytes",
     "window_rows",
     "word_cycles",
@@ -271,6 +272,19 @@ def dma_cycles(size_bytes: int, device: Device) -> int:
         return 1
     bytes_per_s = min(device.dram_bytes_per_s, device.lanes_in * device.clock_hz)
     return device.dram_latency_cycles + -(-size_bytes * device.clock_hz // bytes_per_s)
+
+
+def piece_cycles(size_bytes: int, pieces: int, device: Device) -> tuple[int, int]:
+    """Cycles of the first piece of a transfer that moves in `pieces` like ones, and of all the others; each pays the latency.
+
+    The first piece of what streams in, and the last of what streams out, has no computing of its own group to hide behind.
+    """
+    piece_bytes = -(-size_bytes // pieces)
+    rest_bytes = size_bytes - piece_bytes
+    if rest_bytes == 0:
+        return dma_cycles(size_bytes, device), 0
+    latencies = (pieces - 1) * device.dram_latency_cycles
+    return dma_cycles(piece_bytes, device), dma_cycles(rest_bytes, device) - device.dram_latency_cycles + latencies
 
 
 def group_macs(network: Network, group: Group) -> int:

@@ -3,6 +3,7 @@
 Nothing here comes from the planner. Sizes and cycles are read off docs/plan-rules.md with `sfopt.cost`. For a few groups only.
 """
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import chain, combinations, product
@@ -124,8 +125,8 @@ def _way(
 ) -> Way:
     step, bands, boxes, traffic = group.index, cost.band_count(network, group, band), list[Box](), 0
     time = {"exposed": 0, "behind": 0, "ahead": 0}
-    first = group.pieces[0].tensor
-    folded = first not in held and cost.folds_input(group, network.maps[first], device)
+    primary = group.pieces[0].tensor
+    folded = primary not in held and cost.folds_input(group, network.maps[primary], device)
     for name in (*group.reads, group.output):
         fmap = network.maps[name]
         loads = name in network.inputs and next(g.index for g in network.groups if name in g.reads) == step
@@ -133,8 +134,9 @@ def _way(
         if name in held and not loads and not stores:
             continue
         traffic += fmap.size_bytes
-        hidden = name not in held and overlap and bands > 1
-        time["behind" if hidden else "exposed"] += cost.dma_cycles(fmap.size_bytes, device)
+        first, rest = cost.piece_cycles(fmap.size_bytes, 1 if name in held else min(bands, fmap.height), device)
+        time["exposed"] += first
+        time["behind" if overlap else "exposed"] += rest
         if name not in held:
             boxes.append(
                 Box(f"{step}:{name}", _stream_bytes(network, group, device, name, band, overlap=overlap), step, step)
@@ -146,8 +148,10 @@ def _way(
         start = step - 1 if early and not tiled else step
         boxes.append(Box(f"{step}:{block.name}", rows * block.row_bytes(device), start, step))
         traffic += block.size_bytes * times
-        slot = ("behind" if overlap else "exposed") if tiled else ("ahead" if early else "exposed")
-        time[slot] += cost.dma_cycles(block.size_bytes * times, device)
+        pieces = times * math.ceil(block.rows / tile) if tiled and tile else 1
+        first, rest = cost.piece_cycles(block.size_bytes * times, pieces, device)
+        time["ahead" if early and not tiled else "exposed"] += first
+        time["behind" if overlap else "exposed"] += rest
     compute = cost.group_cycles(
         network, group, device, band, tile or network.maps[group.output].channels, folded=folded
     )

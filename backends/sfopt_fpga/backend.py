@@ -9,12 +9,14 @@ import numpy.typing as npt
 
 from sfopt.backend import Event, Execution
 from sfopt.device import Device
+from sfopt.errors import DeviceError
 from sfopt.groups import Network
 from sfopt.host import run_host_ops
 from sfopt.plan import Category, Plan, Transfer
+from sfopt.units import format_bytes
 from sfopt_fpga.disassemble import disassemble
 from sfopt_fpga.emit import emit
-from sfopt_fpga.isa import WORD_BYTES
+from sfopt_fpga.isa import FORMATS, WORD_BYTES, Opcode
 from sfopt_fpga.maps import HostCall
 from sfopt_fpga.program import Program
 from sfopt_fpga.simulator import SimulationResult, simulate
@@ -22,6 +24,9 @@ from sfopt_fpga.simulator import SimulationResult, simulate
 __all__ = ["FpgaBackend", "FpgaProgram"]
 
 Int8Array = npt.NDArray[np.int8]
+
+ADDRESSABLE_WORDS = 1 << next(f.width for f in FORMATS[Opcode.LOAD].fields if f.name == "base")
+"""Scratchpad words that an instruction can name."""
 
 
 class FpgaBackend:
@@ -31,7 +36,11 @@ class FpgaBackend:
     description = "instructions for the accelerator, executed by the bit-exact simulator"
 
     def compile(self, network: Network, plan: Plan, device: Device) -> "FpgaProgram":
-        """Emit the program of `plan`."""
+        """Emit the program of `plan`. Raises DeviceError when the scratchpad has more words than an instruction can name."""
+        if device.words > ADDRESSABLE_WORDS:
+            limit = format_bytes(ADDRESSABLE_WORDS * device.word_bytes)
+            have = format_bytes(device.sram_bytes)
+            raise DeviceError(f"device `{device.name}`: a scratchpad of {have} is too large, instructions address {limit}")
         return FpgaProgram(network, emit(plan, network, device))
 
     def disassemble(self, data: bytes) -> str:

@@ -21,6 +21,7 @@ from sfopt.cost import (
     group_cycles,
     input_rows,
     map_row_bytes,
+    piece_cycles,
     stream_row_bytes,
     window_rows,
 )
@@ -188,19 +189,17 @@ class _Maker:
             rows = block.rows if whole else min(block.rows, tile * (1 + overlap))
             fixed.append(Block(role, self.group.name, rows, block.row_bytes(self.device), early=whole and ahead))
             times = bands if not whole and mode is WeightMode.REREAD else 1
-            cycles = dma_cycles(block.size_bytes * times, self.device)
+            pieces = 1 if whole else times * -(-block.rows // tile)
+            first, rest = piece_cycles(block.size_bytes * times, pieces, self.device)
             reread += block.size_bytes * (times - 1)
-            if whole and ahead:
-                early += cycles
-            elif not whole and overlap:
-                hidden += cycles
-            else:
-                exposed += cycles
-        moving = sum(dma_cycles(self.network.maps[b.content].size_bytes, self.device) for b in streams)
-        if overlap and bands > 1:
-            hidden += moving
-        else:
-            exposed += moving
+            early += first if whole and ahead else 0
+            exposed += 0 if whole and ahead else first if overlap else first + rest
+            hidden += rest if overlap else 0
+        for stream in streams:
+            fmap = self.network.maps[stream.content]
+            first, rest = piece_cycles(fmap.size_bytes, min(bands, fmap.height), self.device)
+            exposed += first if overlap else first + rest
+            hidden += rest if overlap else 0
         exposed += sum(
             dma_cycles(self.network.maps[m].size_bytes, self.device) for m in resident if self._moves_here(m)
         )
