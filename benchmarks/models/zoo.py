@@ -3,6 +3,9 @@
 from collections.abc import Callable, Mapping
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from sfopt.convert import convert
 from sfopt.examples import digits_model_path
@@ -18,9 +21,23 @@ def _keras(name: str, **arguments: object) -> Callable[[], bytes]:
         import keras  # noqa: PLC0415 - TensorFlow is optional and slow to load
 
         keras.utils.set_random_seed(SEED)
-        return convert(getattr(keras.applications, name)(weights=None, **arguments))
+        model = getattr(keras.applications, name)(weights=None, **arguments)
+        _settle_batch_norms(model)
+        return convert(model)
 
     return build
+
+
+def _settle_batch_norms(model: Any) -> None:
+    """Set every BatchNormalization's statistics to those of one random batch.
+
+    With the initial ones, activations of an untrained network die out towards the end, and comparing zeros proves little.
+    """
+    norms = [layer for layer in model.layers if type(layer).__name__ == "BatchNormalization"]
+    for layer in norms:
+        layer.momentum = 0.0
+    batch = np.random.default_rng(SEED).random((4, *model.input_shape[1:]), dtype=np.float32)
+    model(batch, training=True)
 
 
 def _light(name: str) -> Callable[[], bytes]:
