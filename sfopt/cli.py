@@ -12,7 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from sfopt import __version__, demo, pipeline, report
-from sfopt.allocate import METHODS
+from sfopt.allocate import METHODS, OBJECTIVES
 from sfopt.backend import Disassembler, backend_names, load_backend
 from sfopt.convert import convert as convert_model
 from sfopt.device import Device, device_names, load_device
@@ -47,7 +47,7 @@ Model = Annotated[
 ]
 DeviceName = Annotated[str, typer.Option("--device", help="A name from `sfopt devices`, or a TOML file.")]
 Sram = Annotated[str | None, typer.Option("--sram", help="Scratchpad size instead of the device's, e.g. 512K.")]
-Objective = Annotated[str, typer.Option("--objective", help="What to minimise first. This version: traffic.")]
+Objective = Annotated[str, typer.Option("--objective", help="What to minimise first: traffic, latency.")]
 Method = Annotated[str, typer.Option("--method", help="`optimal`, or a heuristic to compare with.")]
 BackendName = Annotated[str, typer.Option("--backend", help="A name from `sfopt backends`.")]
 Calibration = Annotated[Path | None, typer.Option("--calibration", help="Samples: .npz or a folder of images.")]
@@ -85,10 +85,10 @@ def optimize(
     json: AsJson = False,
 ) -> None:
     """Plan a network, emit its program, run it and compare every tensor with ONNX Runtime."""
-    _require_objective(objective)
     options = pipeline.Options(
         device=_device(device, sram),
         method=_method(method),
+        objective=_objective(objective),
         backend=backend,
         calibration=calibration,
         time_limit_s=time_limit,
@@ -257,9 +257,10 @@ def _method(name: str) -> str:
     return name
 
 
-def _require_objective(name: str) -> None:
-    if name != "traffic":
-        raise UsageError(f"objective `{name}` is not available; this version minimises: traffic")
+def _objective(name: str) -> str:
+    if name not in OBJECTIVES:
+        raise UsageError(f"objective `{name}` is not available; known: {', '.join(OBJECTIVES)}")
+    return name
 
 
 def _print_lines(lines: list[str]) -> None:

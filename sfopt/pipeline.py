@@ -45,6 +45,7 @@ class Options:
 
     device: Device
     method: str = "optimal"
+    objective: str = "traffic"
     backend: str = "fpga"
     calibration: Calibration = None
     time_limit_s: float = 60.0
@@ -86,7 +87,14 @@ def optimize(model: Path, options: Options, progress: Progress | None = None) ->
         imported = import_model(model, options.calibration, seed=options.seed, on_calibration=on_calibration)
     network, device = imported.network, options.device
     with clock.stage("plan"):
-        plan = make_plan(network, device, options.method, time_limit_s=options.time_limit_s, seed=options.seed)
+        plan = make_plan(
+            network,
+            device,
+            options.method,
+            objective=options.objective,
+            time_limit_s=options.time_limit_s,
+            seed=options.seed,
+        )
     with clock.stage("check"):
         facts = check_plan(plan, network, device)
     with clock.stage("emit"):

@@ -70,9 +70,8 @@ def test_optimum_equals_enumeration(block: int) -> None:
     assert feasible >= 20
 
 
-@pytest.mark.parametrize("objective", ["latency", "sram"])
-def test_optimum_in_other_orders_equals_enumeration(objective: str) -> None:
-    compared, feasible = compare(range(500, 560), objective=objective)
+def test_optimum_for_latency_equals_enumeration() -> None:
+    compared, feasible = compare(range(500, 560), objective="latency")
     assert compared >= 25
     assert feasible >= 12
 

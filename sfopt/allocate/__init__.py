@@ -15,7 +15,6 @@ __all__ = ["METHODS", "OBJECTIVES", "Method", "Request", "Switches", "plan"]
 OBJECTIVES = {
     "traffic": LEVELS,
     "latency": ("cycles", "traffic", "peak"),
-    "sram": ("peak", "traffic", "cycles"),
 }
 """Name -> order in which the levels are minimised."""
 

@@ -20,13 +20,12 @@ def summary_lines(report: dict[str, Any]) -> list[str]:
     less = 100 * (1 - planned["total"] / dram["baseline"]) if dram["baseline"] else 0.0
     lanes = f"{device['lanes_in']} x {device['lanes_out']} lanes at {device['clock_hz'] / 1e6:.0f} MHz"
     size, macs = format_bytes(model["weight_bytes"]), model["macs"] / 1e6
-    proof = f"{solver['status']}, objective {solver['objective']}, bound {solver['bound']}, {solver['seconds']:.2f} s"
     lines = [
         f"model     {model['name']}: {model['groups']} groups, {macs:.1f} MMAC, constants {size}",
         f"device    {device['name']}: {lanes}, scratchpad {format_bytes(sram['capacity'])}",
         f"traffic   {planned['total']} bytes planned, {less:.1f} % less than the baseline's {dram['baseline']}",
         f"          {_parts_of(planned)}; compulsory {dram['compulsory']} without program",
-        f"proof     {solver['method']}: {proof}",
+        f"proof     {solver['method']}: {solver['status']}; {_levels(solver)}; {solver['seconds']:.2f} s",
         f"sram      peak {sram['peak']} of {sram['capacity']} bytes",
     ]
     if report["cycles"]:
@@ -39,6 +38,15 @@ def summary_lines(report: dict[str, Any]) -> list[str]:
     hosted = report["host_ops"]
     lines.append(f"host      {len(hosted)} ops: " + (", ".join(dict.fromkeys(h["op"] for h in hosted)) or "none"))
     return lines
+
+
+def _levels(solver: dict[str, Any]) -> str:
+    """The levels in the order minimised, each with its bound where that is another number."""
+    parts = []
+    for level in solver["levels"]:
+        proven = level["bound"] == level["value"]
+        parts.append(f"{level['name']} {level['value']} ({'= bound' if proven else 'bound ' + str(level['bound'])})")
+    return ", ".join(parts)
 
 
 def _parts_of(planned: dict[str, int]) -> str:
