@@ -183,9 +183,24 @@ class Network:
 
 
 def network_fingerprint(network: Network) -> str:
-    """SHA-256, in hexadecimal, of everything a plan depends on: groups, map shapes, inputs and outputs; never of weight values."""
-    facts = (network.groups, tuple(network.maps.values()), network.inputs, network.outputs)
+    """SHA-256, in hexadecimal, of everything a plan depends on: groups, map shapes, inputs and outputs.
+
+    Weight values do not count, nor operator names: a model that was written and read again may call a look-up something else.
+    """
+    facts = (
+        tuple(_without_op_names(g) for g in network.groups),
+        tuple(network.maps.values()),
+        network.inputs,
+        network.outputs,
+    )
     return hashlib.sha256(repr(facts).encode()).hexdigest()
+
+
+def _without_op_names(group: Group) -> Group:
+    """Which operators there are, as "x" or nothing."""
+    heavy, before, after = "x", ("x",) * bool(group.before), ("x",) * bool(group.after)
+    binary, scale_op = group.binary and "x", group.scale_op and ("x" if group.scale_op == group.heavy else "apart")
+    return replace(group, heavy=heavy, before=before, after=after, binary=binary, scale_op=scale_op, host_ops=())
 
 
 def build_network(graph: Graph) -> Network:

@@ -76,7 +76,9 @@ class _Grower:
 
     def channels(self) -> int:
         """Any count, small ones more often than not, on and around the multiples of the lanes."""
-        return min(self.limits.channels, self.pick([self.between(1, 9), self.between(1, self.limits.channels), 8, 16, 17, 7]))
+        return min(
+            self.limits.channels, self.pick([self.between(1, 9), self.between(1, self.limits.channels), 8, 16, 17, 7])
+        )
 
     def inputs(self) -> list[str]:
         return [i.name for i in self.m.inputs]
@@ -177,7 +179,9 @@ class _Grower:
             pads = (0, 0, 0, 0)
         if auto_pad.startswith("SAME"):
             dilations, extent = (1, 1), list(kernel)  # ONNX Runtime knows no other
-        if not auto_pad.startswith("SAME") and (height + pads[0] + pads[2] < extent[0] or width + pads[1] + pads[3] < extent[1]):
+        if not auto_pad.startswith("SAME") and (
+            height + pads[0] + pads[2] < extent[0] or width + pads[1] + pads[3] < extent[1]
+        ):
             return None
         channels = self.affordable(x, self.channels(), kernel)
         return self.maybe(self.conv(x, channels, kernel, strides, pads, dilations, auto_pad=auto_pad))
@@ -190,7 +194,9 @@ class _Grower:
         group = self.pick(divisors)
         kernel = self.pick([(1, 1), (3, 3)])
         p = kernel[0] // 2
-        return self.maybe(self.conv(x, group * self.between(1, 3), kernel, self.pick([(1, 1), (2, 2)]), (p,) * 4, group=group))
+        return self.maybe(
+            self.conv(x, group * self.between(1, 3), kernel, self.pick([(1, 1), (2, 2)]), (p,) * 4, group=group)
+        )
 
     def depthwise(self, x: str) -> str | None:
         depth, height, width = self.shapes[x]
@@ -335,7 +341,9 @@ class _Grower:
         if ceil and op_type == "AveragePool":
             self.host |= {"AveragePool"}  # ceil_mode with counted padding has no int8 form; without it, it never stays
         more: dict[str, object] = {"count_include_pad": self.between(0, 1)} if op_type == "AveragePool" else {}
-        name = self.m.add(op_type, x, kernel_shape=list(k), strides=list(s), pads=list(pads), ceil_mode=int(ceil), **more)
+        name = self.m.add(
+            op_type, x, kernel_shape=list(k), strides=list(s), pads=list(pads), ceil_mode=int(ceil), **more
+        )
         y = self.note(name, (c, out[0], out[1]))
         return self.maybe(y) if self.chance(0.3) else y
 
@@ -400,7 +408,11 @@ class _Grower:
         features = c * h * w
         if features > 4000 or self.clamped:
             x, features = self.mean(x), c
-        flat = self.m.add("Flatten", x) if self.chance(0.5) else self.m.add("Reshape", x, self.m.constant([1, -1], "int64"))
+        flat = (
+            self.m.add("Flatten", x)
+            if self.chance(0.5)
+            else self.m.add("Reshape", x, self.m.constant([1, -1], "int64"))
+        )
         y = flat
         for _ in range(self.between(1, 2)):
             wide, bound = self.between(1, 30), (3 / features) ** 0.5

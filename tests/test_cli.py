@@ -188,6 +188,14 @@ def test_sram_too_small_for_any_plan(sfopt: Run, tmp_path: Path) -> None:
     assert not (tmp_path / "o").exists()
 
 
+def test_sram_too_large_for_an_instruction(sfopt: Run, tmp_path: Path) -> None:
+    arguments = ("optimize", digits_model_path(), "--device", "sim8", "--no-verify", "--out", tmp_path / "o")
+    assert sfopt(*arguments, "--sram", "8M")[0] == 0
+    code, _, err = sfopt(*arguments, "--sram", "64M")
+    assert code == 2
+    assert "64.0 MiB is too large, instructions address 8.0 MiB" in one_line(err)
+
+
 def test_unknown_device(sfopt: Run, tmp_path: Path) -> None:
     code, _, err = sfopt("optimize", digits_model_path(), "--device", "kcu9999", "--out", tmp_path / "o")
     assert code == 2

@@ -50,7 +50,14 @@ def channels_added(m: ModelBuilder, x: str) -> list[str]:
     return [m.conv(m.add("Add", y, m.conv(m.add("GlobalAveragePool", y), 4, 4, 1)), 4, 2)]
 
 
-BUILDS = (straight, head_value_used_later, two_host_groups, float_output_of_a_host_group, early_and_late, channels_added)
+BUILDS = (
+    straight,
+    head_value_used_later,
+    two_host_groups,
+    float_output_of_a_host_group,
+    early_and_late,
+    channels_added,
+)
 
 
 def optimized(build: object, folder: Path, backend: str) -> Result:

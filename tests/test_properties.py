@@ -94,7 +94,9 @@ def test_everything_fits_means_compulsory_traffic(seed: int) -> None:
         assert found is None or traffic(found) >= compulsory_bytes(network)
     largest = plan_of(seed, SRAM_BYTES[-1])
     assert largest is not None
-    read_by_nobody = sum(m.size_bytes for n, m in network.maps.items() if not network.readers[n] and n not in network.outputs)
+    read_by_nobody = sum(
+        m.size_bytes for n, m in network.maps.items() if not network.readers[n] and n not in network.outputs
+    )
     assert read_by_nobody == 0
     if all(g.kind is not Kind.HOST for g in network.groups):
         ends = sum(network.maps[n].size_bytes for n in (*network.inputs, *network.outputs))

@@ -25,7 +25,7 @@ __all__ = ["FpgaBackend", "FpgaProgram"]
 
 Int8Array = npt.NDArray[np.int8]
 
-ADDRESSABLE_WORDS = 1 << next(f.width for f in FORMATS[Opcode.LOAD].fields if f.name == "base")
+ADDRESSABLE_WORDS = 1 << next(f.bits for f in FORMATS[Opcode.LOAD].fields if f.name == "base")
 """Scratchpad words that an instruction can name."""
 
 
@@ -40,7 +40,9 @@ class FpgaBackend:
         if device.words > ADDRESSABLE_WORDS:
             limit = format_bytes(ADDRESSABLE_WORDS * device.word_bytes)
             have = format_bytes(device.sram_bytes)
-            raise DeviceError(f"device `{device.name}`: a scratchpad of {have} is too large, instructions address {limit}")
+            raise DeviceError(
+                f"device `{device.name}`: a scratchpad of {have} is too large, instructions address {limit}"
+            )
         return FpgaProgram(network, emit(plan, network, device))
 
     def disassemble(self, data: bytes) -> str:
