@@ -50,7 +50,7 @@ Sram = Annotated[str | None, typer.Option("--sram", help="Scratchpad size instea
 Objective = Annotated[str, typer.Option("--objective", help="What to minimise first: traffic, latency.")]
 Method = Annotated[str, typer.Option("--method", help="`optimal`, or a heuristic to compare with.")]
 BackendName = Annotated[str, typer.Option("--backend", help="A name from `sfopt backends`.")]
-Calibration = Annotated[Path | None, typer.Option("--calibration", help="Samples: .npz or a folder of images.")]
+Calibration = Annotated[Path | None, typer.Option("--calibration", help="Samples: .npz, or a folder of images (scaled to 0..1).")]
 TimeLimit = Annotated[float, typer.Option("--time-limit", min=0.1, help="Seconds that the solver may take.")]
 Seed = Annotated[int, typer.Option("--seed", help="Seed of random samples and of the solver.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the report as JSON.")]
@@ -96,7 +96,7 @@ def optimize(
         seed=seed,
     )
     load_backend(backend)
-    with output_directory(out or Path(f"{model.name}.sfopt")) as directory:
+    with output_directory(out or Path(f"{model}.sfopt")) as directory:
         result = _run(model, options)
         facts = report.build_report(result)
         directory.publish(report.output_files(result, facts))
@@ -141,7 +141,7 @@ def convert(
     out: Annotated[Path | None, typer.Option("--out", help="ONNX file to write; MODEL.onnx by default.")] = None,
 ) -> None:
     """Convert a Keras, SavedModel or TFLite model to ONNX."""
-    target = out or Path(f"{model.name}.onnx")
+    target = out or Path(f"{model}.onnx")
     content = convert_model(model)
     write_file(target, content)
     console.print(f"written   {escape(str(target))} ({len(content)} bytes)", soft_wrap=True, highlight=False)

@@ -14,7 +14,8 @@ from sfopt import quantize
 from sfopt.convert import convert, is_convertible
 from sfopt.errors import ModelError
 from sfopt.graph import Graph
-from sfopt.groups import Network, build_network
+from sfopt.grouping import build_network
+from sfopt.groups import Network
 from sfopt.host import open_session
 from sfopt.onnx_io import read_onnx, write_onnx
 from sfopt.passes import lower_quantized, run_passes

@@ -13,7 +13,7 @@ __all__ = ["OutputDirectory", "output_directory", "write_file"]
 
 
 class OutputDirectory:
-    """A staging directory beside the target; `publish` moves its files into place, one atomic rename each."""
+    """A staging directory on the target's file system; `publish` moves its files into place, one atomic rename each."""
 
     def __init__(self, target: Path, staging: Path) -> None:
         self.target = target
@@ -24,7 +24,7 @@ class OutputDirectory:
         try:
             for name, content in files.items():
                 (self.staging / name).write_bytes(content)
-            self.target.mkdir(exist_ok=True)
+            self.target.mkdir(parents=True, exist_ok=True)
             for name in files:
                 (self.staging / name).replace(self.target / name)
         except OSError as error:
@@ -39,14 +39,18 @@ def output_directory(target: Path) -> Iterator[OutputDirectory]:
             raise OutputError(f"cannot write `{target}`: not a directory")
         if target.exists() and not os.access(target, os.W_OK):
             raise OutputError(f"cannot write `{target}`: Permission denied")
-        target.absolute().parent.mkdir(parents=True, exist_ok=True)
-        staging = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.absolute().parent))
+        staging = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=_existing_ancestor(target)))
     except OSError as error:
         raise OutputError(f"cannot write `{target}`: {error.strerror}") from None
     try:
         yield OutputDirectory(target, staging)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
+
+
+def _existing_ancestor(target: Path) -> Path:
+    """The closest folder above `target` that is there: missing ones are made only when there is something to put into them."""
+    return next(folder for folder in target.absolute().parents if folder.exists())
 
 
 def write_file(target: Path, content: bytes) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 from sfopt.check import check_plan
 from sfopt.device import Device
 from sfopt.errors import PlanCheckError, UsageError
-from sfopt.groups import build_network
+from sfopt.grouping import build_network
 from sfopt.onnx_io import read_onnx
 from sfopt.passes import lower_quantized
 from sfopt.plan import Plan

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from sfopt.graph import Attribute, Graph, Op, Quant, Tensor, verify_graph
-from sfopt.groups import Network, build_network
+from sfopt.grouping import build_network
+from sfopt.groups import Network
 
 __all__ = ["GraphBuilder", "efficientnet_b0", "mobilenet_v2", "random_graph", "random_network", "resnet50"]
 

@@ -7,7 +7,8 @@ from networks import GraphBuilder, efficientnet_b0, mobilenet_v2, random_graph, 
 
 from sfopt.errors import ModelError
 from sfopt.graph import Graph, Op, Tensor
-from sfopt.groups import Kind, build_network, network_fingerprint
+from sfopt.grouping import build_network
+from sfopt.groups import Kind, network_fingerprint
 
 
 @pytest.mark.parametrize("seed", range(60))

@@ -21,6 +21,16 @@ def test_failure_leaves_nothing_behind(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_missing_parents_are_made_only_on_success(tmp_path: Path) -> None:
+    with pytest.raises(RuntimeError), output_directory(tmp_path / "a" / "b" / "out"):
+        raise RuntimeError
+    assert list(tmp_path.iterdir()) == []
+    with output_directory(tmp_path / "a" / "b" / "out") as directory:
+        directory.publish({"x": b"1"})
+    assert (tmp_path / "a" / "b" / "out" / "x").read_bytes() == b"1"
+    assert [p.name for p in tmp_path.iterdir()] == ["a"]
+
+
 def test_earlier_results_survive_a_failed_run(tmp_path: Path) -> None:
     with output_directory(tmp_path / "out") as directory:
         directory.publish({"report.json": b"first"})

@@ -12,7 +12,7 @@ import sfopt_ort
 from sfopt import arithmetic, tables
 from sfopt.errors import InternalError, ModelError, UsageError
 from sfopt.graph import Graph, Op, Quant, Tensor
-from sfopt.groups import build_network
+from sfopt.grouping import build_network
 from sfopt.host import host_reason, run_host_ops, run_model
 from sfopt.onnx_io import read_onnx, write_onnx
 from sfopt.passes import lower_quantized
