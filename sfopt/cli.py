@@ -50,7 +50,9 @@ Sram = Annotated[str | None, typer.Option("--sram", help="Scratchpad size instea
 Objective = Annotated[str, typer.Option("--objective", help="What to minimise first: traffic, latency.")]
 Method = Annotated[str, typer.Option("--method", help="`optimal`, or a heuristic to compare with.")]
 BackendName = Annotated[str, typer.Option("--backend", help="A name from `sfopt backends`.")]
-Calibration = Annotated[Path | None, typer.Option("--calibration", help="Samples: .npz, or a folder of images (scaled to 0..1).")]
+Calibration = Annotated[
+    Path | None, typer.Option("--calibration", help="Samples: .npz, or a folder of images (scaled to 0..1).")
+]
 TimeLimit = Annotated[float, typer.Option("--time-limit", min=0.1, help="Seconds that the solver may take.")]
 Seed = Annotated[int, typer.Option("--seed", help="Seed of random samples and of the solver.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the report as JSON.")]

@@ -6,7 +6,7 @@ import onnx
 from onnx import helper, numpy_helper
 
 from sfopt.errors import ModelError
-from sfopt.graph import Graph, Tensor
+from sfopt.graph import Graph, Op, Tensor
 from sfopt.onnx_io.forms import OPSET, schema_of, to_node
 from sfopt.onnx_io.infer import element_type, is_known
 from sfopt.onnx_io.load import first_line
@@ -14,6 +14,8 @@ from sfopt.onnx_io.load import first_line
 __all__ = ["write_onnx"]
 
 _IR_VERSION = 10
+_FLOOR_MOD_OPSET = 28
+"""Mod of floats without `fmod`: the same node was illegal before, so its schema's version alone does not tell."""
 _LIMIT_BYTES = (1 << 31) - 1
 
 
@@ -67,8 +69,16 @@ def _opsets(graph: Graph) -> list[onnx.OperatorSetIdProto]:
     for op in graph.ops:
         schema = schema_of(op.op_type, op.domain)
         version = 1 if schema is None else schema.since_version
+        if _is_floor_mod_of_floats(graph, op):
+            version = _FLOOR_MOD_OPSET
         versions[op.domain] = max(versions.get(op.domain, 1), version)
     return [helper.make_opsetid(domain, version) for domain, version in sorted(versions.items())]
+
+
+def _is_floor_mod_of_floats(graph: Graph, op: Op) -> bool:
+    return (
+        op.op_type == "Mod" and not op.attributes.get("fmod") and graph.tensor(op.inputs[0]).dtype.startswith("float")
+    )
 
 
 def _value_info(tensor: Tensor) -> onnx.ValueInfoProto:
