@@ -187,7 +187,7 @@ def explain(
         _device(device, sram), _method(method), calibration=calibration, time_limit_s=time_limit, verify=False
     )
     result = _run(model, options)
-    console.print(report.explain_table(result.imported.network, result.plan))
+    _print_lines(report.explain_lines(result.imported.network, result.plan))
     for host in report.host_ops(result.imported.network):
         _print_lines([f"host: {host['op']} `{host['name']}`: {host['reason']}"])
     _print_lines([f"note: {note}" for note in report.import_notes(result)])
@@ -228,7 +228,7 @@ def ops() -> None:
 @app.command("demo")
 def run_demo(
     device: DeviceName = "sim8",
-    images: Annotated[int, typer.Option("--images", min=1, help="Test images to run on the simulator.")] = 100,
+    images: Annotated[int, typer.Option("--images", min=1, help="Held-out images to run on the simulator.")] = 360,
     out: Annotated[Path | None, typer.Option("--out", help="Keep the output files here.")] = None,
 ) -> None:
     """Take the embedded trained network through the whole flow and report float, int8 and on-simulator accuracy."""

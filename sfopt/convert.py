@@ -6,6 +6,7 @@ TensorFlow and tf2onnx are optional and imported on first use.
 import contextlib
 import logging
 import os
+import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -159,8 +160,22 @@ def _quiet() -> Iterator[None]:
     level = logging.root.manager.disable
     logging.disable(logging.CRITICAL)
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), _no_native_stderr():
             warnings.simplefilter("ignore")
             yield
     finally:
         logging.disable(level)
+
+
+@contextlib.contextmanager
+def _no_native_stderr() -> Iterator[None]:
+    """Send file descriptor 2 nowhere: TensorFlow's C++ writes to it before any of its log levels apply."""
+    sys.stderr.flush()
+    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)

@@ -24,14 +24,14 @@ def placement_reasons(network: Network, plan: Plan) -> Mapping[str, tuple[str, s
                 f"{kind} until `{last}`; spilling it would move {_spill_cost(network, name)}",
             )
         elif any(network.groups[r].kind is Kind.HOST for r in readers[name]):
-            reasons[name] = ("DRAM", "the host reads it")
+            reasons[name] = ("in DRAM", "the host reads it")
         elif not readers[name]:
-            reasons[name] = ("DRAM", "network output")
+            reasons[name] = ("in DRAM", "network output")
         elif name in network.inputs:
-            reasons[name] = ("DRAM", "network input, streamed in")
+            reasons[name] = ("in DRAM", "network input, streamed in")
         else:
             reasons[name] = (
-                "DRAM",
+                "in DRAM",
                 f"spilled: keeping its {format_bytes(fmap.size_bytes)} does not lower the objective within the scratchpad",
             )
     return reasons

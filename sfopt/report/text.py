@@ -1,16 +1,16 @@
-"""What a person reads: ten lines that can be pasted into a mail, and the tables of `explain`, `devices` and `ops`."""
+"""What a person reads: ten lines that can be pasted into a mail, and the texts of `explain` and `devices`."""
 
 from typing import Any
 
 from rich.table import Table
 
 from sfopt.device import Device
-from sfopt.groups import Network
+from sfopt.groups import Kind, Network
 from sfopt.plan import Plan
 from sfopt.report.placement import placement_reasons
 from sfopt.units import format_bytes
 
-__all__ = ["device_table", "explain_table", "summary_lines"]
+__all__ = ["device_table", "explain_lines", "summary_lines"]
 
 
 def summary_lines(report: dict[str, Any]) -> list[str]:
@@ -74,17 +74,18 @@ def _equivalence_line(report: dict[str, Any]) -> str:
     )
 
 
-def explain_table(network: Network, plan: Plan) -> Table:
-    """One row per group: how it runs, where its output lives and why, what it moves."""
-    table = Table("step", "group", "kind", "runs as", "output lives", "why", "DRAM bytes", title=network.graph.name)
-    reasons = placement_reasons(network, plan)
+def explain_lines(network: Network, plan: Plan) -> list[str]:
+    """Two lines per group: how it runs and what it moves; where its output lives and why."""
+    reasons, lines = placement_reasons(network, plan), list[str]()
     for step, segment in enumerate(plan.segments):
         group = network.groups[segment.first]
         moved = sum(t.size_bytes for t in plan.transfers if t.segment == step)
-        runs = "host" if group.host_ops else f"{segment.mode}, {segment.bands} band(s), weights {segment.weight_mode}"
-        where, why = reasons[group.output]
-        table.add_row(str(step), group.name, str(group.kind), runs, where, why, str(moved))
-    return table
+        bands = f"{segment.bands} bands of {segment.band_rows} rows" if segment.bands > 1 else "one band"
+        weights = f", weights {segment.weight_mode}" if group.kind in (Kind.CONV, Kind.DEPTHWISE) else ""
+        runs = f"{segment.mode}, {bands}{weights}" if not group.host_ops else "on the host"
+        where, why = reasons.get(group.output, ("on the host", "not an int8 feature map"))
+        lines += [f"{step:4d} {group.kind} `{group.name}`: {runs}; {moved} DRAM bytes", f"     output {where}: {why}"]
+    return lines
 
 
 def device_table(device: Device) -> Table:
