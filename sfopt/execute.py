@@ -41,7 +41,11 @@ def accelerator_inputs(network: Network, feeds: Arrays) -> dict[str, npt.NDArray
 
 def network_outputs(network: Network, feeds: Arrays, execution: Execution) -> dict[str, npt.NDArray[np.generic]]:
     """Run the tail on what the accelerator produced; returns the graph's own outputs."""
-    known = {**feeds, **_run(network, network.head, feeds), **execution.host_tensors, **execution.tensors}
+    known: dict[str, npt.NDArray[np.generic]] = {**feeds, **execution.host_tensors, **execution.tensors}
+    ops = [network.graph.ops_by_name[name] for name in network.tail]
+    wanted = {*network.graph.outputs, *(n for op in ops for n in op.inputs)}
+    if any(n in wanted for name in network.head for n in network.graph.ops_by_name[name].outputs):
+        known = {**_run(network, network.head, feeds), **known}
     values = {**known, **_run(network, network.tail, known)}
     return {name: values[name] for name in network.graph.outputs}
 

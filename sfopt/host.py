@@ -1,6 +1,7 @@
 """Running float operators, and whole models, with ONNX Runtime on the host; and why an operator runs there."""
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -78,7 +79,13 @@ def run_host_ops(graph: Graph, ops: Sequence[Op], feeds: Arrays) -> dict[str, np
     inner = set(written)
     read = dict.fromkeys(n for op in ops for n in op.inputs if n and n not in inner and not graph.tensor(n).is_constant)
     part = graph.with_ops(ops, inputs=tuple(read), outputs=tuple(written))
-    return run_model(write_onnx(part, None), feeds, written)
+    return run_session(_host_session(write_onnx(part, None)), feeds, written)
+
+
+@lru_cache(maxsize=8)
+def _host_session(model: bytes) -> onnxruntime.InferenceSession:
+    """Kept open: the same few host operators run for every sample."""
+    return open_session(model)
 
 
 def _one_line(error: Exception) -> str:
