@@ -141,9 +141,9 @@ _DMA = (
     Field("channels", 20, "bytes of a pixel in the scratchpad, without padding"),
     Field("pixel_words", 12, "words from one pixel to the next"),
     Field(
-        "fold_taps", 4, "0: pixel x is DRAM pixel x. k: pixel x holds k DRAM pixels from x * fold_stride - fold_pad on"
+        "fold_taps", 6, "0: pixel x is DRAM pixel x. k: pixel x holds k DRAM pixels from x * fold_stride - fold_pad on"
     ),
-    Field("fold_stride", 4, "DRAM pixels between neighbouring scratchpad pixels when folding"),
+    Field("fold_stride", 6, "DRAM pixels between neighbouring scratchpad pixels when folding"),
     Field("fold_pad", 6, "DRAM pixels of padding left of the row when folding"),
     Field("fold_width", 16, "pixels of a DRAM row when folding; each has channels / fold_taps bytes"),
     Field("fold_zero", 8, "value of the padding when folding", signed=True),

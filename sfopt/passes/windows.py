@@ -3,8 +3,12 @@
 from dataclasses import dataclass
 
 from sfopt.graph import Attribute, Graph, Op
+from sfopt.passes.lowering import Decline
 
 __all__ = ["SlidingWindow", "sliding_window"]
+
+_LARGEST = 63
+"""Of kernel, stride, dilation and padding: what the accelerator's instructions hold."""
 
 
 @dataclass(frozen=True)
@@ -24,7 +28,16 @@ class SlidingWindow:
 
 
 def sliding_window(graph: Graph, op: Op, kernel: tuple[int, int]) -> SlidingWindow:
-    """Window of a two-dimensional Conv or pooling operator whose input and output shapes are known."""
+    """Window of a two-dimensional Conv or pooling operator whose shapes are known. Declines what the accelerator cannot hold."""
+    window = _resolved(graph, op, kernel)
+    figures = {"kernel": kernel, "stride": window.strides, "dilation": window.dilations, "padding": window.pads[:2]}
+    for name, values in figures.items():
+        if max(values) > _LARGEST:
+            raise Decline(f"it has a {name} of {max(values)}, the accelerator's largest is {_LARGEST}")
+    return window
+
+
+def _resolved(graph: Graph, op: Op, kernel: tuple[int, int]) -> SlidingWindow:
     strides, dilations = _pair(op, "strides"), _pair(op, "dilations")
     size, result = graph.tensor(op.inputs[0]).shape[2:], graph.tensor(op.output).shape[2:]
     extent = [(k - 1) * d + 1 for k, d in zip(kernel, dilations, strict=True)]
