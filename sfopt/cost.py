@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from sfopt.device import Device
 from sfopt.groups import FeatureMap, Group, Kind, Network
+from sfopt.rows import RowSchedule
 
 __all__ = [
     "AVERAGE_BYTES",
@@ -18,8 +19,6 @@ __all__ = [
     "SCALE_BYTES",
     "TABLE_BYTES",
     "Constant",
-    "RowSchedule",
-    "band_count",
     "baseline_bytes",
     "baseline_layer_bytes",
     "compulsory_bytes",
@@ -31,13 +30,11 @@ __all__ = [
     "folds_input",
     "group_cycles",
     "group_macs",
-    "input_rows",
     "map_row_bytes",
-    "output_rows",
     "padded_bytes",
     "piece_cycles",
+    "stream_cycles",
     "stream_row_bytes",
-    "window_rows",
     "word_cycles",
 ]
 
@@ -70,19 +67,6 @@ class Constant:
     def row_bytes(self, device: Device) -> int:
         """Scratchpad bytes of one row."""
         return self.pixels * padded_bytes(self.channels, device)
-
-
-@dataclass(frozen=True)
-class RowSchedule:
-    """Rows of a tensor that exist after iteration i: min(total, first + i * step)."""
-
-    first: int
-    step: int
-    total: int
-
-    def after(self, iteration: int) -> int:
-        """Cumulative rows after iteration `iteration` (0-based)."""
-        return min(self.total, self.first + iteration * self.step)
 
 
 def padded_bytes(channels: int, device: Device) -> int:
@@ -160,43 +144,6 @@ def _parameter_bytes(network: Network, group: Group) -> int:
     )
 
 
-def input_rows(group: Group, fmap: FeatureMap, band_rows: int) -> RowSchedule:
-    """Rows of a primary input that must have arrived before band i of `band_rows` output rows can be computed."""
-    match group.kind:
-        case Kind.GLOBAL_MEAN:
-            return RowSchedule(band_rows, band_rows, fmap.height)
-        case Kind.RESIZE:
-            factor = group.window.stride[0]
-            return RowSchedule(-(-band_rows // factor), band_rows // factor, fmap.height)
-    stride, extent, top = group.window.stride[0], group.window.extent[0], group.window.pads[0]
-    return RowSchedule(max(1, (band_rows - 1) * stride + extent - top), band_rows * stride, fmap.height)
-
-
-def output_rows(network: Network, group: Group, band_rows: int) -> RowSchedule:
-    """Rows of the output after band i. A global mean takes its bands over input rows and writes its one row at the end."""
-    height = network.maps[group.output].height
-    return RowSchedule(band_rows, band_rows, height)
-
-
-def band_count(network: Network, group: Group, band_rows: int) -> int:
-    """Bands that a group takes at `band_rows`; a global mean counts rows of its input."""
-    over = group.pieces[0].tensor if group.kind is Kind.GLOBAL_MEAN else group.output
-    return -(-network.maps[over].height // band_rows)
-
-
-def window_rows(group: Group, fmap: FeatureMap, band_rows: int) -> int:
-    """Input rows that one band reads at once, or that arrive for it at once: the least ring that lets it run."""
-    match group.kind:
-        case Kind.GLOBAL_MEAN:
-            rows = band_rows
-        case Kind.RESIZE:
-            rows = -(-band_rows // group.window.stride[0])
-        case _:
-            schedule = input_rows(group, fmap, band_rows)
-            rows = max(schedule.first + group.window.pads[0], schedule.step)
-    return min(rows, fmap.height)
-
-
 def compute_cycles(network: Network, group: Group, device: Device, rows: int, channels: int, *, folded: bool) -> int:
     """Cycles of one compute instruction over `rows` output rows (input rows for a global mean) and `channels` output channels.
 
@@ -222,20 +169,18 @@ def compute_cycles(network: Network, group: Group, device: Device, rows: int, ch
 
 
 def group_cycles(
-    network: Network, group: Group, device: Device, band_rows: int, channel_tile: int, *, folded: bool
+    network: Network, group: Group, device: Device, rows: RowSchedule, bands: int, channel_tile: int, *, folded: bool
 ) -> int:
-    """Compute cycles of a whole group: one instruction for each band, channel tile and piece."""
+    """Compute cycles of a whole group: one instruction for each band, also an empty one, channel tile and piece."""
     if group.kind is Kind.HOST:
         return 0
-    over = group.pieces[0].tensor if group.kind is Kind.GLOBAL_MEAN else group.output
-    bands, channels = _parts(network.maps[over].height, band_rows), network.maps[group.output].channels
     if len(group.pieces) > 1:
         slices = [(network.maps[p.tensor].channels, 1) for p in group.pieces]
     else:
-        slices = _parts(channels, channel_tile)
+        slices = _parts(network.maps[group.output].channels, channel_tile)
     return sum(
-        times * count * compute_cycles(network, group, device, rows, part, folded=folded)
-        for rows, times in bands
+        times * count * compute_cycles(network, group, device, size, part, folded=folded)
+        for size, times in rows.sizes(bands)
         for part, count in slices
     )
 
@@ -277,7 +222,7 @@ def dma_cycles(size_bytes: int, device: Device) -> int:
 def piece_cycles(size_bytes: int, pieces: int, device: Device) -> tuple[int, int]:
     """Cycles of the first piece of a transfer that moves in `pieces` like ones, and of all the others; each pays the latency.
 
-    The first piece of what streams in, and the last of what streams out, has no computing of its own group to hide behind.
+    For constants; `stream_cycles` does the same for a feature map's bands.
     """
     piece_bytes = -(-size_bytes // pieces)
     rest_bytes = size_bytes - piece_bytes
@@ -285,6 +230,22 @@ def piece_cycles(size_bytes: int, pieces: int, device: Device) -> tuple[int, int
         return dma_cycles(size_bytes, device), 0
     latencies = (pieces - 1) * device.dram_latency_cycles
     return dma_cycles(piece_bytes, device), dma_cycles(rest_bytes, device) - device.dram_latency_cycles + latencies
+
+
+def stream_cycles(row_bytes: int, rows: RowSchedule, bands: int, device: Device, *, reading: bool) -> tuple[int, int]:
+    """Cycles of a map's first piece (of its last, when it is written), and of all its other pieces; `row_bytes` in DRAM.
+
+    A piece is what one band moves, and pays the latency. The first that streams in and the last that streams out have no
+    computing of their own segment to hide behind.
+    """
+    moved = [size for size, _ in rows.sizes(bands) if size]
+    pieces = sum(count for size, count in rows.sizes(bands) if size)
+    edge = moved[0 if reading else -1] * row_bytes
+    rest = rows.total * row_bytes - edge
+    if rest == 0:
+        return dma_cycles(edge, device), 0
+    latencies = max(0, pieces - 2) * device.dram_latency_cycles
+    return dma_cycles(edge, device), dma_cycles(rest, device) + latencies
 
 
 def group_macs(network: Network, group: Group) -> int:

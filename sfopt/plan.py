@@ -6,9 +6,10 @@ Time is counted in steps: step s is the execution of `segments[s]`. A buffer is 
 ==================  ========================  ==================================================================
 role                name                      meaning
 ==================  ========================  ==================================================================
-RESIDENT            ``T``                     feature map T whole on-chip from its producer (or its one load) to its last use
-INPUT               ``s:T``                   rows of spilled T that segment s streams in; `rows` < height makes it a ring
+RESIDENT            ``T``                     feature map T whole on-chip from its producer (or its one load) to a reader
+INPUT               ``s:T``                   rows of T that segment s streams in; `rows` < height makes it a ring
 OUTPUT              ``s:T``                   rows of T that segment s computes and streams out
+RING                ``s:T``                   rows of T that segment s computes and reads itself; T never exists whole
 WEIGHTS             ``s:T.weights``           weights of the group that writes T, `rows` output channels at a time
 PARAMETERS          ``s:T.parameters``        its tables, biases, factors
 ==================  ========================  ==================================================================
@@ -27,16 +28,18 @@ __all__ = [
     "Category",
     "Certificate",
     "DramRegion",
+    "Feed",
     "Objective",
     "Plan",
     "Role",
+    "Run",
     "Segment",
     "Status",
     "Transfer",
     "WeightMode",
 ]
 
-SCHEMA = 1
+SCHEMA = 2
 
 
 class Role(StrEnum):
@@ -45,6 +48,7 @@ class Role(StrEnum):
     RESIDENT = "resident"
     INPUT = "input"
     OUTPUT = "output"
+    RING = "ring"
     WEIGHTS = "weights"
     PARAMETERS = "parameters"
 
@@ -79,23 +83,54 @@ class Status(StrEnum):
 
 
 @dataclass(frozen=True)
-class Segment:
-    """Groups `first..last` (inclusive), run together. `band_rows` counts output rows of the last group per band."""
+class Run:
+    """How one group runs in its segment: after band i, min(height, first + i * step) of its rows are done.
 
+    Rows are those of its output; of its input for a global mean, whose one row is there when the last of them is.
+    """
+
+    group: int
     first: int
-    last: int
-    band_rows: int
-    bands: int
+    step: int
     weight_mode: WeightMode
     channel_tile: int
     """Output channels per weight tile; all of them when weights are RESIDENT."""
+
+
+@dataclass(frozen=True)
+class Feed:
+    """How a map arrives in a segment that streams it in: before band i, min(height, first + i * step) of its rows are there.
+
+    Rows that no band needs are read behind the last one: a map is always read whole.
+    """
+
+    tensor: str
+    first: int
+    step: int
+
+
+@dataclass(frozen=True)
+class Segment:
+    """Groups `first..last` (inclusive), run together: in every band, each of them in turn. A HOST group has no runs."""
+
+    first: int
+    last: int
+    bands: int
     overlap: bool
     """Rings hold one band more than a step needs, so that DMA runs behind compute."""
+    runs: tuple[Run, ...]
+    """One for each group, in order."""
+    feeds: tuple[Feed, ...]
+    """One for each map with an INPUT buffer."""
 
     @property
     def mode(self) -> str:
         """`frame` for one band, `row` for many."""
         return "frame" if self.bands == 1 else "row"
+
+    def run(self, group: int) -> Run:
+        """The run of group `group`, which is one of its own."""
+        return self.runs[group - self.first]
 
 
 @dataclass(frozen=True)
