@@ -2,7 +2,8 @@
 
 from collections.abc import Callable
 
-from sfopt.allocate.choice import LEVELS, Limits
+from sfopt.allocate.choice import LEVELS
+from sfopt.allocate.linear import Limits
 from sfopt.allocate.methods import METHODS, Method, Request
 from sfopt.allocate.switches import Switches
 from sfopt.device import Device

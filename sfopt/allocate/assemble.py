@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 
 from sfopt.allocate.first_fit import first_fit
-from sfopt.allocate.options import Block
+from sfopt.allocate.options import Block, Option
 from sfopt.allocate.problem import Choice, Problem
 from sfopt.allocate.rectangles import Layout, Rectangle
 from sfopt.cost import constants
-from sfopt.groups import Group, Kind, network_fingerprint
+from sfopt.groups import Network, network_fingerprint
 from sfopt.plan import Buffer, Category, Certificate, DramRegion, Plan, Role, Segment, Transfer, WeightMode
 
 __all__ = ["assemble"]
@@ -19,7 +19,8 @@ def assemble(
     problem: Problem, choice: Choice, layout: Layout, offsets: Sequence[int], certificate: Certificate
 ) -> Plan:
     """The plan of a choice whose layout has been given `offsets`."""
-    groups = problem.network.groups
+    spans = problem.spans(choice)
+    steps = [choice.options.get(first) for first, _ in spans]
     placed = [
         Buffer(r.name, r.block.role, r.block.content, r.block.rows, r.block.row_bytes, offset, r.first, r.last)
         for r, offset in zip(layout.items, offsets, strict=True)
@@ -27,38 +28,52 @@ def assemble(
     return Plan(
         network=network_fingerprint(problem.network),
         device=problem.device.to_dict(),
-        segments=tuple(_segment(choice, g) for g in groups),
+        segments=tuple(_segment(span, option) for span, option in zip(spans, steps, strict=True)),
         buffers=tuple(sorted(placed, key=lambda b: (b.first_step, b.last_step, b.name))),
-        transfers=tuple(t for g in groups for t in _transfers(problem, choice, g)),
+        transfers=tuple(
+            t for s, (span, o) in enumerate(zip(spans, steps, strict=True)) for t in _transfers(problem, s, span, o)
+        ),
         dram=_dram_regions(problem, choice),
         certificate=certificate,
     )
 
 
-def _segment(choice: Choice, group: Group) -> Segment:
-    if group.kind is Kind.HOST:
-        return Segment(group.index, group.index, 1, 1, WeightMode.RESIDENT, 1, overlap=False)
-    o = choice.options[group.index]
-    return Segment(group.index, group.index, o.band_rows, o.bands, o.weight_mode, o.channel_tile, o.overlap)
+def _segment(span: tuple[int, int], option: Option | None) -> Segment:
+    if option is None:
+        return Segment(*span, bands=1, overlap=False, runs=(), feeds=())
+    return Segment(*span, option.bands, option.overlap, option.body.runs, option.body.feeds)
 
 
-def _transfers(problem: Problem, choice: Choice, group: Group) -> list[Transfer]:
+def _transfers(problem: Problem, step: int, span: tuple[int, int], option: Option | None) -> list[Transfer]:
     """Reads in operand order, then constants, then writes."""
-    network, step = problem.network, group.index
-    reads = [m for m in group.reads if m not in choice.resident or _loads_here(problem, m, step)]
-    writes = [m for m in group.writes if m not in choice.resident or m in network.outputs]
+    network = problem.network
+    groups = network.groups[span[0] : span[1] + 1]
+    if option is None:
+        reads, writes = list(groups[0].reads), list(groups[0].writes)
+    else:
+        roles = {b.content: b.role for b in option.blocks if b.role in (Role.INPUT, Role.OUTPUT)}
+        touched = dict.fromkeys(m for g in groups for m in (*g.reads, g.output))
+        reads = [m for m in touched if roles.get(m) is Role.INPUT or _loads_here(problem, m, span, option)]
+        writes = [
+            m for m in touched if roles.get(m) is Role.OUTPUT or (_made_here(network, m, span) and m in network.outputs)
+        ]
     found = [_map_transfer(problem, step, m, "read") for m in reads]
-    if group.kind is not Kind.HOST:
-        option = choice.options[step]
-        for block in constants(network, group, folded=False):
-            again = option.weight_mode is WeightMode.REREAD and block.name.endswith(".weights")
-            size_bytes = block.size_bytes * (option.bands if again else 1)
+    for run in option.body.runs if option is not None else ():
+        for block in constants(network, network.groups[run.group], folded=False):
+            again = run.weight_mode is WeightMode.REREAD and block.name.endswith(".weights")
+            size_bytes = block.size_bytes * (option.bands if again and option is not None else 1)
             found.append(Transfer(step, block.name, "read", size_bytes, Category.WEIGHTS))
     return found + [_map_transfer(problem, step, m, "write") for m in writes]
 
 
-def _loads_here(problem: Problem, tensor: str, step: int) -> bool:
-    return tensor in problem.network.inputs and problem.network.readers[tensor][0] == step
+def _made_here(network: Network, tensor: str, span: tuple[int, int]) -> bool:
+    return span[0] <= network.producers.get(tensor, -1) <= span[1]
+
+
+def _loads_here(problem: Problem, tensor: str, span: tuple[int, int], option: Option) -> bool:
+    """Whether a resident network input has its first reader in this segment."""
+    network = problem.network
+    return tensor in option.resident and tensor in network.inputs and network.readers[tensor][0] >= span[0]
 
 
 def _map_transfer(problem: Problem, step: int, tensor: str, direction: str) -> Transfer:
@@ -74,15 +89,19 @@ def _map_transfer(problem: Problem, step: int, tensor: str, direction: str) -> T
 def _dram_regions(problem: Problem, choice: Choice) -> tuple[DramRegion, ...]:
     """Network inputs, network outputs and spilled maps, first-fit by size at multiples of 64 bytes."""
     network = problem.network
-    end = len(network.groups) - 1
+    spans = problem.spans(choice)
+    step_of = {g: s for s, (first, last) in enumerate(spans) for g in range(first, last + 1)}
     items = list[Rectangle]()
     for m, fmap in network.maps.items():
+        made = step_of[network.producers[m]] if m in network.producers else -1
+        read = [step_of[g] for g in network.readers[m] if step_of[g] != made]
+        spilled = m not in choice.resident and (bool(read) or not network.readers[m])
         if m in network.inputs:
-            first, last = 0, max(network.readers[m])
+            first, last = 0, read[0] if m in choice.resident else max(read)
         elif m in network.outputs:
-            first, last = network.producers[m], end
-        elif m not in choice.resident:
-            first, last = network.producers[m], max((network.producers[m], *network.readers[m]))
+            first, last = made, len(spans) - 1
+        elif spilled:
+            first, last = made, max((made, *read))
         else:
             continue
         units = -(-fmap.size_bytes // DRAM_ALIGNMENT_BYTES)

@@ -1,21 +1,22 @@
-"""The choice program: which option each group takes and which maps are resident, with exact capacity at every step.
+"""The choice program: which options cover the groups and which maps are resident, with exact capacity at every step.
 
-Variables -> Constraints -> Objective -> Result. One private function per constraint family, whose docstring is the constraint.
-Symbols: x[s,o] group s takes option o; r[m] map m is resident; cap the scratchpad in words; P the peak in words.
+Columns -> Rows -> Objective -> Result. One private function per family of rows, whose docstring is the constraint.
+Symbols: x[o] option o is taken; r[m] map m is resident; d[g] DMA that nothing hides behind the segment that ends with group g;
+cap the scratchpad in words; P the peak in words.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-
-from ortools.sat.python import cp_model
+from functools import cached_property
 
 from sfopt.allocate.cuts import Cut, StepFloor, covers
+from sfopt.allocate.linear import Answer, Expression, LinearProgram
 from sfopt.allocate.options import Option
 from sfopt.allocate.problem import Choice, Problem
 from sfopt.allocate.switches import Switches
-from sfopt.plan import Status
+from sfopt.groups import Kind
 
-__all__ = ["LEVELS", "ChoiceResult", "Known", "Limits", "solve_choice"]
+__all__ = ["LEVELS", "ChoiceProgram", "Known"]
 
 LEVELS = ("traffic", "cycles", "peak")
 
@@ -28,233 +29,169 @@ class Known:
     floors: list[StepFloor] = field(default_factory=list)
 
 
-@dataclass(frozen=True)
-class Limits:
-    """Solver settings."""
+class ChoiceProgram:
+    """The program over some options. `minimise` gives it the objective of one level, others held at given values."""
 
-    seconds: float
-    seed: int = 0
-    workers: int = 1
+    def __init__(self, problem: Problem, options: Sequence[Option], known: Known, switches: Switches) -> None:
+        self.problem, self.options, self.switches = problem, options, switches
+        self.program = LinearProgram()
+        self.x = [self.program.column(f"x {o.first}..{o.last} {i}") for i, o in enumerate(options)]
+        self.r = {m: self.program.column(f"r {m}") for m in problem.free_maps}
+        self.peak = self.program.column("peak", 0, problem.device.words)
+        self.delay = dict[int, int]()
+        self._cover()
+        self._pattern_matches_residency()
+        self._capacity()
+        for cut in known.cuts:
+            self._no_good(cut)
+        for floor in known.floors:
+            self._step_floor(floor)
 
-    def apply(self, solver: cp_model.CpSolver) -> None:
-        """Set a solver up; several workers take turns in a fixed order, so that the answer does not depend on timing."""
-        solver.parameters.max_time_in_seconds = max(0.05, self.seconds)
-        solver.parameters.random_seed = self.seed
-        solver.parameters.num_workers = self.workers
-        solver.parameters.interleave_search = self.workers > 1
+    def minimise(self, level: str, at_most: Mapping[str, int]) -> LinearProgram:
+        """The program whose objective is `level` (see LEVELS, or `volume`), the other levels at most as given."""
+        if "cycles" in {level, *at_most}:
+            self._delays()
+        for name, value in at_most.items():
+            terms, constant = self._level(name)
+            self.program.row(terms.items(), high=value - constant)
+        objective, self.program.constant = self._level(level)
+        self.program.objective = dict(objective)
+        return self.program
 
+    def choice(self, answer: Answer) -> Choice | None:
+        """What an answer chooses."""
+        if answer.values is None:
+            return None
+        chosen = {o.first: o for x, o in zip(self.x, self.options, strict=True) if answer.values[x]}
+        return Choice(dict(sorted(chosen.items())), frozenset(m for m, r in self.r.items() if answer.values[r]))
 
-@dataclass(frozen=True)
-class ChoiceResult:
-    """What one solve gave. `choice` is None when nothing was found; `bound` holds for the level minimised."""
+    def hint(self, choice: Choice) -> Mapping[int, int]:
+        """Column values of a choice, by key where the very option is not among these."""
+        hint = {r: int(m in choice.resident) for m, r in self.r.items()}
+        taken = {id(o) for o in choice.options.values()}
+        return hint | {x: int(id(o) in taken) for x, o in zip(self.x, self.options, strict=True)}
 
-    choice: Choice | None
-    status: Status | None
-    value: int
-    bound: int
+    @cached_property
+    def _starting(self) -> Mapping[int, list[tuple[int, Option]]]:
+        return self._by(lambda o: (o.first,))
 
+    @cached_property
+    def _ending(self) -> Mapping[int, list[tuple[int, Option]]]:
+        return self._by(lambda o: (o.last,))
 
-@dataclass
-class _Variables:
-    x: dict[int, list[cp_model.IntVar]] = field(default_factory=dict)
-    r: dict[str, cp_model.IntVar] = field(default_factory=dict)
-    delay: dict[int, cp_model.IntVar] = field(default_factory=dict)
-    peak: cp_model.IntVar | None = None
+    @cached_property
+    def _covering(self) -> Mapping[int, list[tuple[int, Option]]]:
+        return self._by(lambda o: range(o.first, o.last + 1))
 
+    def _by(self, groups: Callable[[Option], Iterable[int]]) -> Mapping[int, list[tuple[int, Option]]]:
+        table: dict[int, list[tuple[int, Option]]] = {g.index: [] for g in self.problem.network.groups}
+        for x, o in zip(self.x, self.options, strict=True):
+            for g in groups(o):
+                table[g].append((x, o))
+        return table
 
-def solve_choice(
-    problem: Problem,
-    options: Mapping[int, Sequence[Option]],
-    level: str,
-    at_most: Mapping[str, int],
-    known: Known,
-    limits: Limits,
-    switches: Switches,
-    hint: Choice | None = None,
-) -> ChoiceResult:
-    """Minimise `level` (see LEVELS, or `volume`) over `options`, other levels at most as given, all that is `known` respected."""
-    model, v = cp_model.CpModel(), _Variables()
-    _variables(model, v, problem, options)
-    _pattern_matches_residency(model, v, problem, options)
-    _capacity(model, v, problem, options, bank_floors=switches.bank_floors)
-    _no_goods(model, v, problem, options, known.cuts)
-    _step_floors(model, v, problem, options, known.floors)
-    wanted = {level, *at_most}
-    if "cycles" in wanted:
-        _delay(model, v, options)
-    terms: dict[str, Callable[[], cp_model.LinearExprT]] = {
-        "traffic": lambda: _traffic(v, problem, options),
-        "cycles": lambda: _cycles(v, problem, options),
-        "peak": lambda: _peak(v) * problem.device.word_bytes,
-        "volume": lambda: _volume(v, problem, options),
-    }
-    for name, value in at_most.items():
-        model.add(terms[name]() <= value)
-    model.minimize(terms[level]())
-    if hint is not None and switches.hints:
-        _hint(model, v, options, hint)
-    return _result(model, v, options, limits)
+    def _cover(self) -> None:
+        """Sum of x[o] over the options o that hold g = 1, for each accelerator group g."""
+        for group in self.problem.network.groups:
+            if group.kind is not Kind.HOST:
+                self.program.row(((x, 1) for x, _ in self._covering[group.index]), 1, 1)
 
+    def _pattern_matches_residency(self) -> None:
+        """Sum of x[o] over the options o that hold g and see m resident = r[m], for each map m and group g that reads or writes it.
 
-def _variables(
-    model: cp_model.CpModel, v: _Variables, problem: Problem, options: Mapping[int, Sequence[Option]]
-) -> None:
-    """Sum over o of x[s,o] = 1 for each accelerator group s."""
-    for m in problem.free_maps:
-        v.r[m] = model.new_bool_var(f"r {m}")
-    for s, choices in options.items():
-        v.x[s] = [model.new_bool_var(f"x {s} {i}") for i in range(len(choices))]
-        model.add_exactly_one(v.x[s])
-    v.peak = model.new_int_var(0, problem.device.words, "peak")
+        A segment that keeps m to itself does not see it resident: then r[m] = 0.
+        """
+        for group in self.problem.network.groups:
+            for m in dict.fromkeys([*group.reads, *group.writes]):
+                if m in self.r:
+                    seeing = [(x, 1) for x, o in self._covering[group.index] if m in o.resident]
+                    self.program.row([*seeing, (self.r[m], -1)], 0, 0)
 
+    def _capacity(self) -> None:
+        """At each group g: words of resident maps that live at g + sum over the options o that end with g of (own words + words
+        of resident maps that died in o before g) x[o] + sum of early words x[o] over those that start behind g <= P <= cap.
 
-def _peak(v: _Variables) -> cp_model.IntVar:
-    assert v.peak is not None
-    return v.peak
+        And the sum of floor[o] x[o] over those that end with g <= P: an option's operands, in disjoint banks, reach that high
+        even when alone.
+        """
+        word, problem = self.problem.device.word_bytes, self.problem
+        for g in range(len(problem.network.groups)):
+            held = [(self.r[m], problem.map_bytes[m] // word) for m, (a, z) in problem.live.items() if a <= g <= z]
+            own = [(x, (o.own_bytes + problem.tail_bytes(o)) // word) for x, o in self._ending[g]]
+            early = [(x, o.early_bytes // word) for x, o in self._starting.get(g + 1, ())]
+            self.program.row([*held, *own, *early, (self.peak, -1)], high=0)
+            floors = [(x, o.floor_bytes // word) for x, o in self._ending[g] if o.floor_bytes]
+            if self.switches.bank_floors and floors:
+                self.program.row([*floors, (self.peak, -1)], high=0)
 
+    def _no_good(self, cut: Cut) -> None:
+        """Some map of the cut is not resident, or some block of it is absent or smaller, or P >= its height."""
+        absent = [self.r[m] for m in sorted(cut.resident)]
+        escapes = dict[int, int]()
+        for (first, last), blocks in cut.blocks.items():
+            for x, o in self._covering[first]:
+                if not (o.first <= first and last <= o.last and all(covers(o, b) for b in blocks)):
+                    escapes[x] = 1
+        height = -(-cut.height_bytes // self.problem.device.word_bytes)
+        if height <= self.problem.device.words:
+            high = self.program.column("high")
+            self.program.row([(self.peak, 1), (high, -height)], low=0)
+            escapes[high] = 1
+        self.program.row([*escapes.items(), *((r, -1) for r in absent)], low=1 - len(absent))
 
-def _pattern_matches_residency(
-    model: cp_model.CpModel, v: _Variables, problem: Problem, options: Mapping[int, Sequence[Option]]
-) -> None:
-    """Sum of x[s,o] over the options o that expect m resident = r[m], for each map m that group s reads or writes."""
-    for s in options:
-        group = problem.network.groups[s]
-        for m in dict.fromkeys([*group.reads, *group.writes]):
-            if m in v.r:
-                model.add(_weighted((x, 1) for x, o in _pairs(v, options, s) if m in o.resident) == v.r[m])
-
-
-def _capacity(
-    model: cp_model.CpModel,
-    v: _Variables,
-    problem: Problem,
-    options: Mapping[int, Sequence[Option]],
-    *,
-    bank_floors: bool,
-) -> None:
-    """At each step s: words of resident maps live at s + own words of group s + early words of group s+1 <= P <= cap.
-
-    And floor[o] * x[s,o] <= P: an option's operands, in disjoint banks, reach that high even when alone.
-    """
-    word = problem.device.word_bytes
-    for s in range(len(problem.network.groups)):
-        held = [
-            (v.r[m], problem.map_bytes[m] // word) for m, (first, last) in problem.live.items() if first <= s <= last
+    def _step_floor(self, floor: StepFloor) -> None:
+        """If all the floor's maps are held and the next segment has its early blocks: sum of height[o] x[o] <= P."""
+        word, (first, last, _) = self.problem.device.word_bytes, floor.key
+        heights = [
+            (x, -(-floor.heights[o] // word)) for x, o in self._ending[last] if o.first == first and o in floor.heights
         ]
-        own = [(x, o.own_bytes // word) for x, o in _pairs(v, options, s)]
-        early = [(x, o.early_bytes // word) for x, o in _pairs(v, options, s + 1)]
-        model.add(_weighted([*held, *own, *early]) <= _peak(v))
-        if bank_floors:
-            model.add(_weighted((x, o.floor_bytes // word) for x, o in _pairs(v, options, s)) <= _peak(v))
+        absent = [(x, 1) for x, o in self._starting.get(last + 1, ()) if not all(covers(o, b) for b in floor.early)]
+        if not heights:
+            return
+        if not absent and not floor.resident:
+            self.program.row([*heights, (self.peak, -1)], high=0)
+            return
+        free, most = self.program.column("free"), max(h for _, h in heights)
+        self.program.row([*heights, (self.peak, -1), (free, -most)], high=0)
+        held = sorted(floor.resident)
+        self.program.row([*absent, *((self.r[m], -1) for m in held), (free, -1)], low=-len(held))
 
+    def _delays(self) -> None:
+        """d[g] >= sum of (behind - compute)[o] x[o] over the options that end with g + sum of ahead[o] x[o] over those that start
+        behind it; d[g] >= 0."""
+        for g in range(len(self.problem.network.groups)):
+            own = [(x, o.behind - o.compute) for x, o in self._ending[g]]
+            following = [(x, o.ahead) for x, o in self._starting.get(g + 1, ())]
+            if not own:
+                continue
+            limit = max(o.behind for _, o in self._ending[g])
+            limit += max((o.ahead for _, o in self._starting.get(g + 1, ())), default=0)
+            self.delay[g] = self.program.column(f"delay {g}", 0, limit)
+            self.program.row([*own, *following, (self.delay[g], -1)], high=0)
 
-def _pairs(
-    v: _Variables, options: Mapping[int, Sequence[Option]], step: int
-) -> Iterator[tuple[cp_model.IntVar, Option]]:
-    return zip(v.x.get(step, ()), options.get(step, ()), strict=True)
+    def _level(self, name: str) -> tuple[Expression, int]:
+        terms: dict[str, Iterator[tuple[int, int]]] = {
+            "traffic": self._traffic(),
+            "cycles": self._cycles(),
+            "peak": iter([(self.peak, self.problem.device.word_bytes)]),
+            "volume": self._volume(),
+        }
+        constants = {"traffic": self.problem.host_traffic, "cycles": self.problem.host_cycles}
+        return {c: f for c, f in terms[name] if f}, constants.get(name, 0)
 
+    def _traffic(self) -> Iterator[tuple[int, int]]:
+        """Sum of traffic[o] x[o]."""
+        return ((x, o.traffic_bytes) for x, o in zip(self.x, self.options, strict=True))
 
-def _weighted(terms: Iterable[tuple[cp_model.IntVar, int]]) -> cp_model.LinearExpr:
-    pairs = [(x, factor) for x, factor in terms if factor]
-    return cp_model.LinearExpr.weighted_sum([x for x, _ in pairs], [factor for _, factor in pairs])
+    def _cycles(self) -> Iterator[tuple[int, int]]:
+        """Sum of (exposed + compute)[o] x[o] + sum of d[g]."""
+        yield from ((x, o.exposed + o.compute) for x, o in zip(self.x, self.options, strict=True))
+        yield from ((d, 1) for d in self.delay.values())
 
-
-def _no_goods(
-    model: cp_model.CpModel,
-    v: _Variables,
-    problem: Problem,
-    options: Mapping[int, Sequence[Option]],
-    cuts: Sequence[Cut],
-) -> None:
-    """For each cut: some map of it is not resident, or some block of it is absent or smaller, or P >= its height."""
-    for cut in cuts:
-        escape: list[cp_model.LiteralT] = [v.r[m].negated() for m in sorted(cut.resident)]
-        for s in sorted({s for s, _ in cut.blocks}):
-            blocks = [b for t, b in cut.blocks if t == s]
-            escape += [x for x, o in _pairs(v, options, s) if not all(covers(o, b) for b in blocks)]
-        height = -(-cut.height_bytes // problem.device.word_bytes)
-        if height <= problem.device.words:
-            high = model.new_bool_var("high")
-            model.add(_peak(v) >= height).only_enforce_if(high)
-            escape.append(high)
-        model.add_bool_or(escape)
-
-
-def _step_floors(
-    model: cp_model.CpModel,
-    v: _Variables,
-    problem: Problem,
-    options: Mapping[int, Sequence[Option]],
-    floors: Sequence[StepFloor],
-) -> None:
-    """For each floor whose maps are all held and whose early blocks are there: sum over o of height[o] * x[s,o] <= P."""
-    word = problem.device.word_bytes
-    for floor in floors:
-        absent: list[cp_model.LiteralT] = [v.r[m].negated() for m in sorted(floor.resident)]
-        absent += [x for x, o in _pairs(v, options, floor.step + 1) if not all(covers(o, b) for b in floor.early)]
-        heights = [(x, -(-floor.heights[o] // word)) for x, o in _pairs(v, options, floor.step) if o in floor.heights]
-        reached = model.add(_weighted(heights) <= _peak(v))
-        if absent:
-            holds = model.new_bool_var("floor")
-            model.add_bool_or([holds, *absent])
-            reached.only_enforce_if(holds)
-
-
-def _delay(model: cp_model.CpModel, v: _Variables, options: Mapping[int, Sequence[Option]]) -> None:
-    """delay[s] >= behind[s] + ahead[s+1] - compute[s], delay[s] >= 0: DMA that compute does not hide."""
-    for s, choices in options.items():
-        after = options.get(s + 1, ())
-        limit = max(o.behind for o in choices) + max((o.ahead for o in after), default=0)
-        v.delay[s] = model.new_int_var(0, limit, f"delay {s}")
-        own = [(x, o.behind - o.compute) for x, o in _pairs(v, options, s)]
-        following = [(x, o.ahead) for x, o in _pairs(v, options, s + 1)]
-        model.add(_weighted([*own, *following]) <= v.delay[s])
-
-
-def _traffic(v: _Variables, problem: Problem, options: Mapping[int, Sequence[Option]]) -> cp_model.LinearExprT:
-    """Constants once + each map resident or spilled + re-read constants."""
-    spilled = {m: problem.map_traffic(m, resident=False) for m in problem.network.maps}
-    saved = [(r, problem.map_traffic(m, resident=True) - spilled[m]) for m, r in v.r.items()]
-    again = [(x, o.reread_bytes) for s in options for x, o in _pairs(v, options, s)]
-    return _weighted([*saved, *again]) + problem.constant_traffic + sum(spilled.values())
-
-
-def _cycles(v: _Variables, problem: Problem, options: Mapping[int, Sequence[Option]]) -> cp_model.LinearExprT:
-    """Sum over s of exposed[s] + compute[s] + delay[s]."""
-    fixed = [(x, o.exposed + o.compute) for s in options for x, o in _pairs(v, options, s)]
-    return _weighted([*fixed, *((d, 1) for d in v.delay.values())]) + problem.host_cycles
-
-
-def _volume(v: _Variables, problem: Problem, options: Mapping[int, Sequence[Option]]) -> cp_model.LinearExprT:
-    """Words times steps of all buffers: not an objective of the plan, but what makes one easy to place."""
-    word = problem.device.word_bytes
-    held = [(v.r[m], (last - first + 1) * problem.map_bytes[m] // word) for m, (first, last) in problem.live.items()]
-    own = [(x, (o.own_bytes + o.early_bytes) // word) for s in options for x, o in _pairs(v, options, s)]
-    return _weighted([*held, *own])
-
-
-def _hint(model: cp_model.CpModel, v: _Variables, options: Mapping[int, Sequence[Option]], hint: Choice) -> None:
-    for m, r in v.r.items():
-        model.add_hint(r, m in hint.resident)
-    for s, choices in options.items():
-        for x, o in zip(v.x[s], choices, strict=True):
-            model.add_hint(x, o == hint.options[s])
-
-
-def _result(
-    model: cp_model.CpModel, v: _Variables, options: Mapping[int, Sequence[Option]], limits: Limits
-) -> ChoiceResult:
-    solver = cp_model.CpSolver()
-    limits.apply(solver)
-    solver.parameters.linearization_level = 2  # the linear relaxation is nearly tight: several times faster
-    code = solver.solve(model)
-    if code == cp_model.INFEASIBLE:
-        return ChoiceResult(None, Status.OPTIMAL, 0, 0)
-    bound = max(0, round(solver.best_objective_bound))
-    if code not in (cp_model.OPTIMAL, cp_model.FEASIBLE):
-        return ChoiceResult(None, None, 0, bound)
-    chosen = {s: next(o for x, o in zip(v.x[s], options[s], strict=True) if solver.boolean_value(x)) for s in options}
-    choice = Choice(chosen, frozenset(m for m, r in v.r.items() if solver.boolean_value(r)))
-    status = Status.OPTIMAL if code == cp_model.OPTIMAL else Status.FEASIBLE
-    value = round(solver.objective_value)
-    return ChoiceResult(choice, status, value, value if status is Status.OPTIMAL else min(bound, value))
+    def _volume(self) -> Iterator[tuple[int, int]]:
+        """Words times steps of all buffers: not an objective of the plan, but what makes one easy to place."""
+        word, problem = self.problem.device.word_bytes, self.problem
+        for m, (first, last) in problem.live.items():
+            yield self.r[m], (last - first + 1) * problem.map_bytes[m] // word
+        for x, o in zip(self.x, self.options, strict=True):
+            yield x, (o.own_bytes * (o.last - o.first + 1) + o.early_bytes) // word

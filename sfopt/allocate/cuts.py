@@ -1,6 +1,6 @@
 """What the placement teaches the choice: proven floors and no-goods, each valid for every choice that meets its condition."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from sfopt.allocate.options import Block, Option
@@ -10,21 +10,27 @@ from sfopt.allocate.stack import stack_height
 
 __all__ = ["Cut", "StepFloor", "covers", "cut_from", "step_floors", "step_heights", "weaker"]
 
+Span = tuple[int, int]
+"""First and last group of a segment."""
+
 
 @dataclass(frozen=True)
 class Cut:
-    """Maps `resident` together with `blocks` (group, block), each at least this large, cannot be placed below `height_bytes`."""
+    """Maps `resident` together with `blocks`, each at least this large, cannot be placed below `height_bytes`.
+
+    Blocks belong to segments that hold at least the groups of their span.
+    """
 
     height_bytes: int
     resident: frozenset[str]
-    blocks: tuple[tuple[int, Block], ...]
+    blocks: Mapping[Span, tuple[Block, ...]]
 
 
 @dataclass(frozen=True)
 class StepFloor:
-    """While `resident` are held and the next group's `early` blocks are there, option o of group `step` reaches `heights[o]`."""
+    """While `resident` are held and the next segment has the `early` blocks, an option of this key reaches `heights[option]`."""
 
-    step: int
+    key: tuple[int, int, frozenset[str]]
     resident: frozenset[str]
     early: tuple[Block, ...]
     heights: Mapping[Option, int]
@@ -46,41 +52,53 @@ def step_heights(layout: Layout, steps: int, bank_bytes: int) -> list[int]:
     return [stack_height(layout.part(layout.live_at(s, s)), bank_bytes) for s in range(steps)]
 
 
-def step_floors(problem: Problem, choice: Choice, limit_bytes: int) -> list[StepFloor]:
-    """A floor for every step that a choice cannot place below `limit_bytes`, over all options with the same residency there."""
-    layout = rectangles(problem, choice)
-    heights = step_heights(layout, len(problem.network.groups), problem.device.bank_bytes)
-    return [_floor(problem, choice, s) for s, h in enumerate(heights) if h > limit_bytes and s in choice.options]
+def step_floors(problem: Problem, choice: Choice, options: Sequence[Option], limit_bytes: int) -> list[StepFloor]:
+    """A floor for every step that a choice cannot place below `limit_bytes`, over all `options` of the same key."""
+    layout, spans = rectangles(problem, choice), problem.spans(choice)
+    heights = step_heights(layout, len(spans), problem.device.bank_bytes)
+    high = [first for (first, _), h in zip(spans, heights, strict=True) if h > limit_bytes and first in choice.options]
+    return [_floor(problem, choice, first, options) for first in high]
 
 
-def _floor(problem: Problem, choice: Choice, step: int) -> StepFloor:
-    group, following = problem.network.groups[step], choice.options.get(step + 1)
-    operands = {*group.reads, *group.writes}
-    held = frozenset(m for m in choice.resident if problem.live[m][0] <= step <= problem.live[m][1])
+def _floor(problem: Problem, choice: Choice, first: int, options: Sequence[Option]) -> StepFloor:
+    chosen = choice.options[first]
+    following = choice.options.get(chosen.last + 1)
+    held = frozenset(
+        m
+        for m in choice.resident
+        if problem.live[m][0] <= chosen.last and first <= problem.live[m][1] and m not in chosen.resident
+    )
     early = tuple(b for b in following.blocks if b.early) if following else ()
     heights = dict[Option, int]()
-    for option in problem.options[step]:
-        if option.resident == choice.options[step].resident:
-            local = {step: option} | ({step + 1: following} if following else {})
-            layout = rectangles(problem, Choice(local, choice.resident))
+    for option in options:
+        if option.key == chosen.key:
+            local = {first: option} | ({option.last + 1: following} if following else {})
+            partial = Choice(local, choice.resident)
+            layout, step = rectangles(problem, partial), problem.spans(partial).index((first, option.last))
             heights[option] = stack_height(layout.part(layout.live_at(step, step)), problem.device.bank_bytes)
-    return StepFloor(step, held - operands, early, heights)
+    return StepFloor(chosen.key, held, early, heights)
 
 
 def cut_from(layout: Layout, height_bytes: int) -> Cut:
     """The no-good that says of exactly these items that they reach `height_bytes`."""
-    maps = frozenset(r.block.content for r in layout.items if r.group is None)
-    return Cut(height_bytes, maps, tuple((r.group, r.block) for r in layout.items if r.group is not None))
+    maps = frozenset(r.block.content for r in layout.items if r.option is None)
+    blocks = dict[Span, tuple[Block, ...]]()
+    for r in layout.items:
+        if r.option is not None:
+            span = (r.option.first, r.option.last)
+            blocks[span] = (*blocks.get(span, ()), r.block)
+    return Cut(height_bytes, maps, blocks)
 
 
-def weaker(layout: Layout, problem: Problem, index: int) -> Iterator[Layout]:
-    """The layout without one item, then with that item as small as any option of its group makes it: stronger no-goods to try."""
+def weaker(layout: Layout, options: Sequence[Option], index: int) -> Iterator[Layout]:
+    """The layout without one item, then with that item as small as any option of its groups makes it: stronger no-goods to try."""
     item = layout.items[index]
     yield layout.part(i for i in range(len(layout.items)) if i != index)
-    if item.group is not None:
+    if item.option is not None:
         same = [
             b
-            for o in problem.options[item.group]
+            for o in options
+            if o.first <= item.option.first and item.option.last <= o.last
             for b in o.blocks
             if (b.role, b.content, b.early) == (item.block.role, item.block.content, item.block.early)
         ]

@@ -5,8 +5,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from sfopt.allocate.assemble import assemble
-from sfopt.allocate.choice import LEVELS, Limits
+from sfopt.allocate.choice import LEVELS
 from sfopt.allocate.first_fit import peak_of
+from sfopt.allocate.linear import Limits
 from sfopt.allocate.optimal import Progress, Solution, solve
 from sfopt.allocate.problem import Problem
 from sfopt.allocate.static import plan_statically

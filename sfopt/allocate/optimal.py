@@ -9,10 +9,12 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from sfopt.allocate.choice import ChoiceResult, Known, Limits, solve_choice
+from sfopt.allocate.choice import ChoiceProgram, Known
 from sfopt.allocate.cuts import Cut, cut_from, step_floors, weaker
-from sfopt.allocate.options import Option, without_cycles
+from sfopt.allocate.linear import Answer, Limits
+from sfopt.allocate.options import Option
 from sfopt.allocate.placement import place
+from sfopt.allocate.pricing import minimise, useful_keys
 from sfopt.allocate.problem import Choice, Problem
 from sfopt.allocate.rectangles import Layout, rectangles
 from sfopt.allocate.switches import Switches
@@ -52,7 +54,10 @@ class _Search:
     known: Known = field(default_factory=Known)
     values: dict[str, int] = field(default_factory=dict)
     bounds: dict[str, int] = field(default_factory=dict)
-    lean: Mapping[int, tuple[Option, ...]] = field(default_factory=dict)
+    pool: tuple[Option, ...] = ()
+    """Options that a choice with the values proven so far may hold."""
+    pool_traffic: int = -1
+    """The traffic for which `pool` holds."""
 
     def left(self, at_most: float | None = None) -> Limits:
         """Limits for one solve within the time that is left."""
@@ -73,7 +78,6 @@ def solve(
 ) -> Solution | None:
     """The lexicographic optimum in `order`, or the best found in time; None when no choice could be placed in time."""
     search = _Search(problem, order, time.monotonic() + limits.seconds, limits, switches, on_progress)
-    search.lean = {s: without_cycles(o) if switches.drop_dominated else o for s, o in problem.options.items()}
     best: Solution | None = None
     rounds = 0
     while True:
@@ -98,53 +102,72 @@ def _choose(search: _Search) -> Choice | None:
     """The lexicographic optimum of the choice program under all cuts. Values of levels proven before are tried first."""
     last = search.order[-1]
     if len(search.values) == len(search.order) and search.values == search.bounds:
-        result = _level(search, last, {name: search.values[name] for name in search.order[:-1]}, None)
-        if result.choice is not None:
-            return _tidy(search, result.choice)
+        choice = _level(search, last, {name: search.values[name] for name in search.order[:-1]}, None)
+        if choice is not None:
+            return _tidy(search, choice)
     fixed, hint = dict[str, int](), None
     for name in search.order:
-        result = _level(search, name, fixed, hint)
-        if result.choice is None:
+        hint = _level(search, name, fixed, hint)
+        if hint is None:
             return None
-        fixed[name], hint = result.value, result.choice
+        fixed[name] = search.values[name]
     assert hint is not None
     return _tidy(search, hint)
 
 
-def _level(search: _Search, name: str, fixed: Mapping[str, int], hint: Choice | None) -> ChoiceResult:
+def _level(search: _Search, name: str, fixed: Mapping[str, int], hint: Choice | None) -> Choice | None:
     """Minimise one level; whenever a step of the answer cannot be stacked as promised, add a floor and solve again."""
-    options = search.lean if "cycles" not in {name, *fixed} else search.problem.options
+    options = _options(search, name, fixed)
     while True:
-        result = solve_choice(search.problem, options, name, fixed, search.known, search.left(), search.switches, hint)
-        if result.choice is None:
-            if result.status is Status.OPTIMAL and not fixed:
+        program = ChoiceProgram(search.problem, options, search.known, search.switches)
+        start = program.hint(hint) if hint is not None and search.switches.hints else None
+        answer = minimise(program, name, fixed, search.left(), search.switches, start)
+        choice = program.choice(answer)
+        if choice is None:
+            if answer.status is Status.OPTIMAL and not fixed:
                 raise InfeasibleError(_why(search))
-            return result
-        ceiling = fixed.get("peak", result.value if name == "peak" else search.problem.device.sram_bytes)
-        floors = step_floors(search.problem, result.choice, ceiling) if search.switches.step_cuts else []
+            return None
+        ceiling = fixed.get("peak", answer.value if name == "peak" else search.problem.device.sram_bytes)
+        floors = step_floors(search.problem, choice, options, ceiling) if search.switches.step_cuts else []
         if floors and not search.out_of_time:
             search.known.floors += floors
             continue
         break
-    search.values[name], search.bounds[name] = result.value, result.bound
+    search.values[name], search.bounds[name] = answer.value, answer.bound
+    if name == "traffic" and not fixed:
+        _keep_useful(search, program, answer)
     if search.on_progress is not None:
-        search.on_progress(name, result.value, result.bound)
-    return result
+        search.on_progress(name, answer.value, answer.bound)
+    return choice
+
+
+def _options(search: _Search, name: str, fixed: Mapping[str, int]) -> Sequence[Option]:
+    """What may be chosen: while only traffic counts, the lean options; then those that the traffic found leaves useful."""
+    if name == "traffic" and not fixed:
+        return search.problem.lean
+    if search.pool_traffic != search.values.get("traffic", 0) or not search.pool:
+        search.pool, search.pool_traffic = search.problem.full(lambda first, last, pattern: True), -1
+    return search.pool
+
+
+def _keep_useful(search: _Search, program: ChoiceProgram, answer: Answer) -> None:
+    """Make the pool of those options that a choice with this traffic may hold."""
+    if answer.value == search.pool_traffic:
+        return
+    keys = useful_keys(program, answer.value, search.left()) if search.switches.reduced_costs else None
+    if keys is None:
+        search.pool = search.problem.full(lambda first, last, pattern: True)
+    else:
+        search.pool = search.problem.full(lambda first, last, pattern: (first, last, pattern) in keys)
+    search.pool_traffic = answer.value
 
 
 def _tidy(search: _Search, choice: Choice) -> Choice:
     """Among choices with the same values, one with little in the scratchpad: easier to place. Costs nothing that was proven."""
-    result = solve_choice(
-        search.problem,
-        search.problem.options,
-        "volume",
-        {name: search.values[name] for name in search.order},
-        search.known,
-        search.left(TIDY_SECONDS),
-        search.switches,
-        choice,
-    )
-    return choice if result.choice is None else result.choice
+    program = ChoiceProgram(search.problem, search.pool, search.known, search.switches)
+    fixed = {name: search.values[name] for name in search.order}
+    answer = minimise(program, "volume", fixed, search.left(TIDY_SECONDS), search.switches, program.hint(choice))
+    return program.choice(answer) or choice
 
 
 def _better(search: _Search, best: Solution | None, found: Solution, peak_bytes: int) -> Solution:
@@ -188,7 +211,7 @@ def _shrunk(search: _Search, part: Layout, bound: int, target: int) -> Cut:
     names = [r.name for r in sorted(part.items, key=lambda r: (r.size_bytes, r.name))]
     for name in names:
         index = next(i for i, r in enumerate(part.items) if r.name == name)
-        for smaller in weaker(part, search.problem, index):
+        for smaller in weaker(part, search.pool, index):
             height = _bound(search, smaller, target) if not search.out_of_time else target
             if height > target:
                 part, bound = smaller, height
@@ -199,5 +222,5 @@ def _shrunk(search: _Search, part: Layout, bound: int, target: int) -> Cut:
 def _why(search: _Search) -> str:
     floors = search.known.floors
     network = search.problem.network
-    where = f", the last of them group `{network.groups[floors[-1].step].name}`" if floors else ""
+    where = f", the last of them group `{network.groups[floors[-1].key[1]].name}`" if floors else ""
     return f"scratchpad of {search.problem.device.sram_bytes} B has no placement: {len(floors)} steps need more{where}"

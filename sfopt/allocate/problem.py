@@ -4,9 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from sfopt.allocate.options import Option, can_be_resident, enumerate_options
+from sfopt.allocate.options import Option, can_be_resident, without_cycles
+from sfopt.allocate.segments import Wanted, segment_options
+from sfopt.allocate.single import single_options
 from sfopt.allocate.switches import Switches
-from sfopt.cost import constant_bytes, dma_cycles, map_row_bytes
+from sfopt.cost import dma_cycles, map_row_bytes
 from sfopt.device import Device
 from sfopt.errors import InfeasibleError
 from sfopt.groups import Group, Kind, Network
@@ -18,7 +20,7 @@ __all__ = ["Choice", "Problem"]
 
 @dataclass(frozen=True)
 class Choice:
-    """One option per accelerator group, with residency to match."""
+    """One option for each segment, by its first group, with residency to match. HOST groups have none."""
 
     options: Mapping[int, Option]
     resident: frozenset[str]
@@ -26,22 +28,35 @@ class Choice:
 
 @dataclass(frozen=True)
 class Problem:
-    """A network, a device, and every option of every group. Step = group index."""
+    """A network, a device, and every option of every group alone. Options of several groups are made on demand: they are many."""
 
     network: Network
     device: Device
-    options: Mapping[int, tuple[Option, ...]]
+    switches: Switches
+    singles: Mapping[int, tuple[Option, ...]]
 
     @staticmethod
     def build(network: Network, device: Device, switches: Switches) -> "Problem":
         """Enumerate options; raises InfeasibleError naming a group that cannot run on this device in any way."""
-        options = dict[int, tuple[Option, ...]]()
+        singles = dict[int, tuple[Option, ...]]()
         for group in network.groups:
             if group.kind is not Kind.HOST:
-                options[group.index] = enumerate_options(network, group, device, switches)
-                if not any(not o.resident for o in options[group.index]):
+                singles[group.index] = single_options(network, group, device, switches)
+                if not any(not o.resident for o in singles[group.index]):
                     raise InfeasibleError(_why_nothing_fits(network, group, device, switches))
-        return Problem(network, device, options)
+        return Problem(network, device, switches, singles)
+
+    @cached_property
+    def lean(self) -> tuple[Option, ...]:
+        """The options that matter where cycles do not."""
+        singles = (o for same in self.singles.values() for o in same)
+        alone = without_cycles(tuple(singles)) if self.switches.drop_dominated else tuple(singles)
+        return (*alone, *segment_options(self.network, self.device, self.switches, _any, lean=True))
+
+    def full(self, wanted: Wanted) -> tuple[Option, ...]:
+        """All options whose groups and pattern are wanted."""
+        alone = (o for same in self.singles.values() for o in same if wanted(o.first, o.last, o.resident))
+        return (*alone, *segment_options(self.network, self.device, self.switches, wanted, lean=False))
 
     @cached_property
     def free_maps(self) -> tuple[str, ...]:
@@ -50,7 +65,7 @@ class Problem:
 
     @cached_property
     def live(self) -> Mapping[str, tuple[int, int]]:
-        """First and last step of each free map while resident."""
+        """First and last group of each free map's life while resident."""
         readers, producers = self.network.readers, self.network.producers
         return {m: (producers.get(m, readers[m][0]), readers[m][-1]) for m in self.free_maps}
 
@@ -60,44 +75,54 @@ class Problem:
         return {m: f.height * map_row_bytes(f, self.device) for m, f in self.network.maps.items()}
 
     @cached_property
-    def constant_traffic(self) -> int:
-        """Bytes that every plan moves for constants."""
-        return constant_bytes(self.network)
+    def hosts(self) -> tuple[Group, ...]:
+        """Groups that run on the host."""
+        return tuple(g for g in self.network.groups if g.kind is Kind.HOST)
 
     @cached_property
     def host_cycles(self) -> int:
         """Cycles of the transfers of HOST groups; the same in every plan."""
-        hosts = [g for g in self.network.groups if g.kind is Kind.HOST]
-        return sum(
-            dma_cycles(self.network.maps[m].size_bytes, self.device) for g in hosts for m in (*g.reads, *g.writes)
-        )
+        maps = self.network.maps
+        return sum(dma_cycles(maps[m].size_bytes, self.device) for g in self.hosts for m in (*g.reads, *g.writes))
 
-    def map_traffic(self, tensor: str, *, resident: bool) -> int:
-        """Bytes moved for one map: dense size, times one write unless it is an input, and one read per reader unless resident."""
-        source, sink = tensor in self.network.inputs, tensor in self.network.outputs
-        moves = int(source) + int(sink) if resident else int(not source) + len(self.network.readers[tensor])
-        return moves * self.network.maps[tensor].size_bytes
+    @cached_property
+    def host_traffic(self) -> int:
+        """DRAM bytes of HOST groups; the same in every plan."""
+        return sum(self.network.maps[m].size_bytes for g in self.hosts for m in (*g.reads, *g.writes))
+
+    def tail_bytes(self, option: Option) -> int:
+        """Bytes of resident maps that an option still holds in its step although their last reader is not its last group."""
+        return sum(self.map_bytes[m] for m in option.resident if self.live[m][1] < option.last)
+
+    def spans(self, choice: Choice) -> tuple[tuple[int, int], ...]:
+        """First and last group of each segment that a (perhaps partial) choice has, in order, and of all HOST groups."""
+        hosts = ((g.index, g.index) for g in self.hosts)
+        return tuple(sorted([*((o.first, o.last) for o in choice.options.values()), *hosts]))
 
     def traffic(self, choice: Choice) -> int:
         """DRAM bytes of a choice."""
-        maps = sum(self.map_traffic(m, resident=m in choice.resident) for m in self.network.maps)
-        return self.constant_traffic + maps + sum(o.reread_bytes for o in choice.options.values())
+        return self.host_traffic + sum(o.traffic_bytes for o in choice.options.values())
 
     def cycles(self, choice: Choice) -> int:
         """Modelled cycles of a choice: exposed + max(compute, DMA behind it), step by step."""
         total = self.host_cycles
-        for step, option in choice.options.items():
-            following = choice.options.get(step + 1)
+        for option in choice.options.values():
+            following = choice.options.get(option.last + 1)
             behind = option.behind + (following.ahead if following else 0)
             total += option.exposed + max(option.compute, behind)
         return total
+
+
+def _any(first: int, last: int, pattern: frozenset[str]) -> bool:
+    del first, last, pattern
+    return True
 
 
 def _why_nothing_fits(network: Network, group: Group, device: Device, switches: Switches) -> str:
     """The least need of a group that streams all its maps, on a device whose scratchpad is never too small."""
     factor = 1
     while True:
-        larger = enumerate_options(network, group, _with_banks(device, device.banks * factor), switches)
+        larger = single_options(network, group, _with_banks(device, device.banks * factor), switches)
         needs = [max(o.floor_bytes, o.own_bytes) for o in larger if not o.resident]
         if needs:
             break

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import combinations
 
-from sfopt.allocate.options import Block, operand_sets
+from sfopt.allocate.options import Block, Option, operand_sets
 from sfopt.allocate.problem import Choice, Problem
 from sfopt.plan import Role
 
@@ -13,10 +13,10 @@ __all__ = ["Layout", "Rectangle", "rectangles"]
 
 @dataclass(frozen=True)
 class Rectangle:
-    """A buffer without its offset: a resident map (`group` is None), or a block of one group."""
+    """A buffer without its offset: a resident map (`option` is None), or a block of one option."""
 
     name: str
-    group: int | None
+    option: Option | None
     block: Block
     first: int
     last: int
@@ -51,25 +51,35 @@ class Layout:
 
 
 def rectangles(problem: Problem, choice: Choice) -> Layout:
-    """Everything that a choice puts into the scratchpad.
+    """Everything that a choice puts into the scratchpad. Step s is its segment s, HOST groups included.
 
-    Groups that a partial choice leaves open still keep their resident maps apart.
+    Groups that a partial choice leaves open have no step; maps that live only there are left out.
     """
-    items, index = list[Rectangle](), dict[str, int]()
+    items = list[Rectangle]()
+    spans = problem.spans(choice)
     for m in problem.free_maps:
         if m in choice.resident:
-            fmap = problem.network.maps[m]
-            block = Block(Role.RESIDENT, m, fmap.height, problem.map_bytes[m] // fmap.height)
-            items.append(Rectangle(m, None, block, *problem.live[m]))
-    for step, option in choice.options.items():
-        for block in option.blocks:
+            born, dies = problem.live[m]
+            steps = [s for s, (first, last) in enumerate(spans) if first <= dies and born <= last]
+            if steps:
+                fmap = problem.network.maps[m]
+                block = Block(Role.RESIDENT, m, fmap.height, problem.map_bytes[m] // fmap.height)
+                items.append(Rectangle(m, None, block, steps[0], steps[-1]))
+    for step, (first, _) in enumerate(spans):
+        option = choice.options.get(first)
+        for block in option.blocks if option is not None else ():
             suffix = f".{block.role.value}" if block.role in (Role.WEIGHTS, Role.PARAMETERS) else ""
-            items.append(Rectangle(f"{step}:{block.content}{suffix}", step, block, step - block.early, step))
-    for i, item in enumerate(items):
-        index[item.name] = i
-    apart = set[tuple[int, int]]()
-    for group in problem.network.groups:
-        for names in operand_sets(group, f"{group.name}.weights"):
-            spelled = (n for m in names for n in (f"{group.index}:{m}", m) if n in index)
-            apart.update((min(a, b), max(a, b)) for a, b in combinations([index[n] for n in spelled], 2))
-    return Layout(tuple(items), frozenset(apart))
+            items.append(Rectangle(f"{step}:{block.content}{suffix}", option, block, step - block.early, step))
+    return Layout(tuple(items), _apart(problem, choice, {item.name: i for i, item in enumerate(items)}))
+
+
+def _apart(problem: Problem, choice: Choice, index: dict[str, int]) -> frozenset[tuple[int, int]]:
+    """Pairs of items that one instruction streams."""
+    pairs = set[tuple[int, int]]()
+    for step, (first, _) in enumerate(problem.spans(choice)):
+        option = choice.options.get(first)
+        for group in problem.network.groups[first : option.last + 1] if option is not None else ():
+            for names in operand_sets(group, f"{group.name}.weights"):
+                found = (index.get(f"{step}:{n}", index.get(n, -1)) for n in names)
+                pairs.update((min(a, b), max(a, b)) for a, b in combinations([i for i in found if i >= 0], 2))
+    return frozenset(pairs)

@@ -62,7 +62,7 @@ def _choose(problem: Problem, held: set[str], thrifty: set[int]) -> Choice:
     """The preferred option of each group among those that match residency. A pattern without options gives up its largest map."""
     while True:
         chosen = dict[int, Option]()
-        for step, options in problem.options.items():
+        for step, options in problem.singles.items():
             group = problem.network.groups[step]
             pattern = held.intersection((*group.reads, *group.writes))
             fitting = [o for o in options if o.resident == pattern]
@@ -79,8 +79,8 @@ def _height(option: Option) -> int:
 
 
 def _preferred(option: Option) -> tuple[int, int, int]:
-    return option.reread_bytes, _height(option), option.compute + option.exposed
+    return option.traffic_bytes, _height(option), option.compute + option.exposed
 
 
 def _thrifty(option: Option) -> tuple[int, int, int]:
-    return _height(option), option.reread_bytes, option.compute + option.exposed
+    return _height(option), option.traffic_bytes, option.compute + option.exposed

@@ -7,12 +7,16 @@ __all__ = ["Switches"]
 
 @dataclass(frozen=True)
 class Switches:
-    """What the solver is helped with. Tests run every switch on and off and expect equal objective values."""
+    """What the solver is helped with. Tests run every trick on and off and expect equal objective values."""
 
+    segments: bool = True
+    """Let several groups run as one segment. Not a trick: without it, the optimum is that of one group at a time."""
     drop_dominated: bool = True
     """Leave out options that another option of the same pattern beats or equals in every buffer and every cost term."""
     bank_floors: bool = True
     """Tell the choice program, per option, the least height of its operands in disjoint banks, not only their sum."""
+    reduced_costs: bool = True
+    """Leave out options that the linear relaxation's prices prove too dear for the optimum."""
     hints: bool = True
     """Start each level of the choice program from the solution of the level before."""
     constructive_placement: bool = True

@@ -1,0 +1,167 @@
+"""An integer linear program as rows of numbers, and the OR-Tools solvers that take it: CP-SAT, and any of MathOpt's."""
+
+import datetime
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+from ortools.math_opt.python import mathopt
+from ortools.sat.python import cp_model
+
+from sfopt.plan import Status
+
+__all__ = ["Answer", "Expression", "Limits", "LinearProgram", "relaxed", "solve_with_cp_sat", "solve_with_math_opt"]
+
+Expression = Mapping[int, int]
+"""Column -> coefficient."""
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Solver settings."""
+
+    seconds: float
+    seed: int = 0
+    workers: int = 1
+
+    def apply(self, solver: cp_model.CpSolver) -> None:
+        """Set a solver up; several workers take turns in a fixed order, so that the answer does not depend on timing."""
+        solver.parameters.max_time_in_seconds = max(0.05, self.seconds)
+        solver.parameters.random_seed = self.seed
+        solver.parameters.num_workers = self.workers
+        solver.parameters.interleave_search = self.workers > 1
+
+
+@dataclass
+class LinearProgram:
+    """Minimise `objective` + `constant` over whole columns within bounds, each row within [low, high]."""
+
+    names: list[str] = field(default_factory=list)
+    low: list[int] = field(default_factory=list)
+    high: list[int] = field(default_factory=list)
+    rows: list[tuple[list[int], list[int], int | None, int | None]] = field(default_factory=list)
+    objective: dict[int, int] = field(default_factory=dict)
+    constant: int = 0
+
+    def column(self, name: str, low: int = 0, high: int = 1) -> int:
+        """A new column; its index."""
+        self.names.append(name)
+        self.low.append(low)
+        self.high.append(high)
+        return len(self.names) - 1
+
+    def row(self, terms: Iterable[tuple[int, int]], low: int | None = None, high: int | None = None) -> None:
+        """low <= sum of coefficient * column <= high; terms are (column, coefficient), each column once."""
+        kept = [(column, factor) for column, factor in terms if factor]
+        self.rows.append(([c for c, _ in kept], [f for _, f in kept], low, high))
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a solver said. `values` is None when nothing was found; `status` None when not even infeasibility was proven."""
+
+    values: Sequence[int] | None
+    status: Status | None
+    value: int
+    bound: int
+
+
+def solve_with_cp_sat(program: LinearProgram, limits: Limits, hint: Mapping[int, int] | None = None) -> Answer:
+    """Solve with CP-SAT, starting from `hint` if there is one."""
+    model = cp_model.CpModel()
+    columns = [model.new_int_var(*bounds) for bounds in zip(program.low, program.high, program.names, strict=True)]
+    for indices, factors, low, high in program.rows:
+        expression = cp_model.LinearExpr.weighted_sum([columns[i] for i in indices], factors)
+        model.add_linear_constraint(
+            expression, cp_model.INT_MIN if low is None else low, cp_model.INT_MAX if high is None else high
+        )
+    terms = program.objective
+    model.minimize(
+        cp_model.LinearExpr.weighted_sum([columns[i] for i in terms], list(terms.values())) + program.constant
+    )
+    for column, value in (hint or {}).items():
+        model.add_hint(columns[column], value)
+    solver = cp_model.CpSolver()
+    limits.apply(solver)
+    solver.parameters.linearization_level = 2  # the linear relaxation is nearly tight: several times faster
+    code = solver.solve(model)
+    if code == cp_model.INFEASIBLE:
+        return Answer(None, Status.OPTIMAL, 0, 0)
+    bound = max(0, math.ceil(solver.best_objective_bound - 1e-6))
+    if code not in (cp_model.OPTIMAL, cp_model.FEASIBLE):
+        return Answer(None, None, 0, bound)
+    value = round(solver.objective_value)
+    proven = code == cp_model.OPTIMAL
+    status = Status.OPTIMAL if proven else Status.FEASIBLE
+    return Answer([solver.value(c) for c in columns], status, value, value if proven else min(bound, value))
+
+
+def solve_with_math_opt(program: LinearProgram, limits: Limits, solver: mathopt.SolverType) -> Answer:
+    """Solve with one of MathOpt's solvers: HiGHS for a second opinion on the same program."""
+    model, columns, _ = _math_opt_model(program, relax=False)
+    parameters = mathopt.SolveParameters(
+        time_limit=datetime.timedelta(seconds=max(0.05, limits.seconds)),
+        relative_gap_tolerance=0.0,
+        absolute_gap_tolerance=0.0,
+    )
+    result = mathopt.solve(model, solver, params=parameters)
+    reason = result.termination.reason
+    if reason in (mathopt.TerminationReason.INFEASIBLE, mathopt.TerminationReason.INFEASIBLE_OR_UNBOUNDED):
+        return Answer(None, Status.OPTIMAL, 0, 0)
+    bound = max(0, math.ceil(result.termination.objective_bounds.dual_bound - 1e-6))
+    if not result.has_primal_feasible_solution():
+        return Answer(None, None, 0, bound)
+    value, values = round(result.objective_value()), result.variable_values()
+    proven = reason is mathopt.TerminationReason.OPTIMAL
+    status = Status.OPTIMAL if proven else Status.FEASIBLE
+    return Answer([round(values[c]) for c in columns], status, value, value if proven else min(bound, value))
+
+
+def relaxed(program: LinearProgram, limits: Limits) -> tuple[float, Floats] | None:
+    """Lower bound of the linear relaxation and each column's reduced cost; None when it was not solved to the end.
+
+    Computed from the row prices alone, whatever they are: Lagrange's bound holds for any of them, so no tolerance of the solver
+    enters it beyond the rounding of these sums.
+    """
+    model, _, rows = _math_opt_model(program, relax=True)
+    parameters = mathopt.SolveParameters(time_limit=datetime.timedelta(seconds=max(0.05, limits.seconds)))
+    result = mathopt.solve(model, mathopt.SolverType.GLOP, params=parameters)
+    if result.termination.reason is not mathopt.TerminationReason.OPTIMAL:
+        return None
+    duals = result.dual_values()
+    costs = np.zeros(len(program.names))
+    costs[list(program.objective)] = list(program.objective.values())
+    bound = float(program.constant)
+    for row, (indices, factors, low, high) in zip(rows, program.rows, strict=True):
+        price = duals[row]
+        side = low if price > 0 else high
+        if side is None:
+            continue  # a price of the wrong sign is none
+        np.subtract.at(costs, indices, price * np.array(factors, float))
+        bound += price * side
+    bound += float(np.minimum(costs * np.array(program.low, float), costs * np.array(program.high, float)).sum())
+    return bound, costs
+
+
+def _math_opt_model(
+    program: LinearProgram, *, relax: bool
+) -> tuple[mathopt.Model, list[mathopt.Variable], list[mathopt.LinearConstraint]]:
+    model = mathopt.Model()
+    columns = [
+        model.add_variable(lb=low, ub=high, is_integer=not relax)
+        for low, high in zip(program.low, program.high, strict=True)
+    ]
+    rows = []
+    for indices, factors, low, high in program.rows:
+        row = model.add_linear_constraint(lb=-math.inf if low is None else low, ub=math.inf if high is None else high)
+        for i, factor in zip(indices, factors, strict=True):
+            row.set_coefficient(columns[i], factor)
+        rows.append(row)
+    model.objective.is_maximize = False
+    for i, factor in program.objective.items():
+        model.objective.set_linear_coefficient(columns[i], factor)
+    model.objective.offset = program.constant
+    return model, columns, rows

@@ -1,0 +1,184 @@
+"""Every useful way to run one group as a segment of its own."""
+
+from collections.abc import Iterator
+from functools import partial
+from itertools import product
+
+from sfopt.allocate.options import (
+    Block,
+    Body,
+    Option,
+    bank_floor,
+    can_be_resident,
+    operand_sets,
+    patterns,
+    undominated,
+)
+from sfopt.allocate.rings import feed_first, least_rows
+from sfopt.allocate.switches import Switches
+from sfopt.cost import (
+    constants,
+    dma_cycles,
+    folds_input,
+    group_cycles,
+    map_row_bytes,
+    piece_cycles,
+    stream_cycles,
+    stream_row_bytes,
+)
+from sfopt.device import Device
+from sfopt.groups import Group, Kind, Network
+from sfopt.plan import Feed, Role, Run, WeightMode
+from sfopt.rows import RowSchedule, row_rate, rows_to_run
+
+__all__ = ["single_options"]
+
+
+def single_options(network: Network, group: Group, device: Device, switches: Switches) -> tuple[Option, ...]:
+    """All useful options of a group alone that fit the device on their own; empty for a HOST group."""
+    if group.kind is Kind.HOST:
+        return ()
+    maker, found = _Maker(network, group, device), list[Option]()
+    for pattern in patterns(network, [m for m in maker.maps if can_be_resident(network, m)]):
+        options = [o for o in maker.options(pattern) if max(o.floor_bytes, o.own_bytes) <= device.sram_bytes]
+        found += undominated(options) if switches.drop_dominated else options
+    return tuple(found)
+
+
+class _Maker:
+    """Builds the options of one group."""
+
+    def __init__(self, network: Network, group: Group, device: Device) -> None:
+        self.network, self.group, self.device = network, group, device
+        self.maps = tuple(dict.fromkeys([*group.reads, group.output]))
+        self.out = network.maps[group.output]
+        self.height = rows_to_run(network, group)
+        previous = network.groups[group.index - 1] if group.index else None
+        self.may_prefetch = previous is not None and previous.kind is not Kind.HOST
+        self.constants = {f: constants(network, group, folded=f) for f in (False, True)}
+        self.compute = dict[tuple[int, int, bool], int]()
+
+    def options(self, resident: frozenset[str]) -> Iterator[Option]:
+        """Every option of one pattern."""
+        for band_rows in self._band_heights(resident):
+            bands = -(-self.height // band_rows)
+            for mode, tile in self._weight_ways(bands):
+                overlaps = (False, True) if bands > 1 or mode is not WeightMode.RESIDENT else (False,)
+                early = (False, True) if self.may_prefetch and self.constants[False] else (False,)
+                for overlap, ahead in product(overlaps, early):
+                    run = Run(self.group.index, band_rows, band_rows, mode, tile)
+                    yield self._option(resident, run, bands, overlap=overlap, ahead=ahead)
+
+    def _band_heights(self, resident: frozenset[str]) -> list[int]:
+        """The whole frame; where something streams, powers of two below it as well (times the factor of a resize)."""
+        if resident.issuperset(self.maps):
+            return [self.height]
+        unit = self.group.window.stride[0] if self.group.kind is Kind.RESIZE else 1
+        return [*(h for k in range(self.height.bit_length()) if (h := unit << k) < self.height), self.height]
+
+    def _weight_ways(self, bands: int) -> list[tuple[WeightMode, int]]:
+        """RESIDENT, or tiles of `lanes_out` times a power of two: STREAMED through one band, REREAD for each of many."""
+        channels = self.out.channels
+        ways = [(WeightMode.RESIDENT, channels)]
+        if self.group.kind is Kind.CONV and self.group.conv_groups == 1:
+            mode = WeightMode.STREAMED if bands == 1 else WeightMode.REREAD
+            lanes = self.device.lanes_out
+            ways += [(mode, lanes << k) for k in range(channels.bit_length()) if lanes << k < channels]
+        return ways
+
+    def _option(self, resident: frozenset[str], run: Run, bands: int, *, overlap: bool, ahead: bool) -> Option:
+        primary = self.group.pieces[0].tensor
+        folded = (
+            primary not in resident
+            and primary != self.group.residual
+            and folds_input(self.group, self.network.maps[primary], self.device)
+        )
+        rows = RowSchedule(run.first, run.step, self.height)
+        blocks, feeds, traffic = list[Block](), list[Feed](), 0
+        time = {"exposed": 0, "behind": 0, "ahead": 0}
+        later = "behind" if overlap else "exposed"
+        for m in self.maps:
+            fmap = self.network.maps[m]
+            if m in resident:
+                if self._moves_here(m):
+                    traffic += fmap.size_bytes
+                    time["exposed"] += dma_cycles(fmap.size_bytes, self.device)
+                continue
+            moves, block = self._stream(m, rows, bands, overlap=overlap)
+            blocks.append(block)
+            if block.role is Role.INPUT:
+                feeds.append(Feed(m, moves.first, moves.step))
+            traffic += fmap.size_bytes
+            row_bytes = fmap.size_bytes // fmap.height
+            edge, rest = stream_cycles(row_bytes, moves, bands, self.device, reading=block.role is Role.INPUT)
+            time["exposed"] += edge
+            time[later] += rest
+        for constant in self.constants[folded]:
+            weights = constant.name.endswith(".weights")
+            tiled = weights and run.weight_mode is not WeightMode.RESIDENT
+            role = Role.WEIGHTS if weights else Role.PARAMETERS
+            count = min(constant.rows, run.channel_tile * (1 + overlap)) if tiled else constant.rows
+            early = ahead and not tiled
+            blocks.append(Block(role, self.group.name, count, constant.row_bytes(self.device), early=early))
+            times = bands if tiled and run.weight_mode is WeightMode.REREAD else 1
+            pieces = times * -(-constant.rows // run.channel_tile) if tiled else 1
+            edge, rest = piece_cycles(constant.size_bytes * times, pieces, self.device)
+            traffic += constant.size_bytes * times
+            time["ahead" if early else "exposed"] += edge
+            time[later] += rest
+        body = Body((run,), tuple(feeds), tuple(blocks))
+        return Option(
+            first=self.group.index,
+            last=self.group.index,
+            resident=resident,
+            bands=bands,
+            overlap=overlap,
+            own_bytes=sum(b.size_bytes for b in blocks),
+            early_bytes=sum(b.size_bytes for b in blocks if b.early),
+            floor_bytes=self._floor(resident, body.blocks),
+            traffic_bytes=traffic,
+            compute=self._cycles(rows, bands, run.channel_tile, folded=folded),
+            **time,
+            make=partial(_same, body),
+        )
+
+    def _cycles(self, rows: RowSchedule, bands: int, tile: int, *, folded: bool) -> int:
+        key = (rows.first, tile, folded)
+        if key not in self.compute:
+            self.compute[key] = group_cycles(self.network, self.group, self.device, rows, bands, tile, folded=folded)
+        return self.compute[key]
+
+    def _moves_here(self, tensor: str) -> bool:
+        """A resident network input is loaded by its first reader; a resident network output is stored by its producer."""
+        if tensor == self.group.output:
+            return tensor in self.network.outputs
+        return tensor in self.network.inputs and self.network.readers[tensor][0] == self.group.index
+
+    def _stream(self, tensor: str, run: RowSchedule, bands: int, *, overlap: bool) -> tuple[RowSchedule, Block]:
+        """When the rows of a spilled map move, and its INPUT or OUTPUT buffer."""
+        group, fmap = self.group, self.network.maps[tensor]
+        if tensor == group.output:
+            moves = run if group.kind is not Kind.GLOBAL_MEAN else RowSchedule(1, 1, 1)
+            rows = least_rows(moves, fmap, [], bands, stored_behind=overlap)
+            return moves, Block(Role.OUTPUT, tensor, rows, map_row_bytes(fmap, self.device))
+        reader = (group, run)
+        moves = RowSchedule(fmap.height, fmap.height, fmap.height)
+        if bands > 1 and tensor != group.scale:
+            before, after = row_rate(group)
+            step = run.step * before // after if any(p.tensor == tensor for p in group.pieces) else run.step
+            moves = RowSchedule(feed_first(fmap, [reader]), step, fmap.height)
+        rows = least_rows(moves, fmap, [reader], bands, read_ahead=overlap)
+        return moves, Block(Role.INPUT, tensor, rows, stream_row_bytes(self.network, group, tensor, self.device))
+
+    def _floor(self, resident: frozenset[str], blocks: tuple[Block, ...]) -> int:
+        sizes = {m: self.network.maps[m].height * map_row_bytes(self.network.maps[m], self.device) for m in resident}
+        sizes |= {b.content: b.size_bytes for b in blocks if b.role in (Role.INPUT, Role.OUTPUT)}
+        weights = next((b for b in blocks if b.role is Role.WEIGHTS), None)
+        if weights is not None:
+            sizes["\0weights"] = weights.size_bytes
+        sets = operand_sets(self.group, None if weights is None else "\0weights")
+        return max(bank_floor([sizes[n] for n in names], self.device.bank_bytes) for names in sets)
+
+
+def _same(body: Body) -> Body:
+    return body
