@@ -158,7 +158,8 @@ class ChoiceProgram:
 
     def _delays(self) -> None:
         """d[g] >= sum of (behind - compute)[o] x[o] over the options that end with g + sum of ahead[o] x[o] over those that start
-        behind it; d[g] >= 0."""
+        behind it; d[g] >= 0.
+        """
         for g in range(len(self.problem.network.groups)):
             own = [(x, o.behind - o.compute) for x, o in self._ending[g]]
             following = [(x, o.ahead) for x, o in self._starting.get(g + 1, ())]

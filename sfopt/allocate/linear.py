@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
+from ortools.math_opt import model_pb2
 from ortools.math_opt.python import mathopt
 from ortools.sat.python import cp_model
 
@@ -54,7 +55,7 @@ class LinearProgram:
         return len(self.names) - 1
 
     def row(self, terms: Iterable[tuple[int, int]], low: int | None = None, high: int | None = None) -> None:
-        """low <= sum of coefficient * column <= high; terms are (column, coefficient), each column once."""
+        """Low <= sum of coefficient * column <= high; terms are (column, coefficient), each column once."""
         kept = [(column, factor) for column, factor in terms if factor]
         self.rows.append(([c for c, _ in kept], [f for _, f in kept], low, high))
 
@@ -149,19 +150,25 @@ def relaxed(program: LinearProgram, limits: Limits) -> tuple[float, Floats] | No
 def _math_opt_model(
     program: LinearProgram, *, relax: bool
 ) -> tuple[mathopt.Model, list[mathopt.Variable], list[mathopt.LinearConstraint]]:
-    model = mathopt.Model()
-    columns = [
-        model.add_variable(lb=low, ub=high, is_integer=not relax)
-        for low, high in zip(program.low, program.high, strict=True)
-    ]
-    rows = []
-    for indices, factors, low, high in program.rows:
-        row = model.add_linear_constraint(lb=-math.inf if low is None else low, ub=math.inf if high is None else high)
-        for i, factor in zip(indices, factors, strict=True):
-            row.set_coefficient(columns[i], factor)
-        rows.append(row)
-    model.objective.is_maximize = False
-    for i, factor in program.objective.items():
-        model.objective.set_linear_coefficient(columns[i], factor)
-    model.objective.offset = program.constant
-    return model, columns, rows
+    """The program as a MathOpt model; built as one message, since a call for each number would take longer than the solver."""
+    message = model_pb2.ModelProto()
+    count = len(program.names)
+    message.variables.ids.extend(range(count))
+    message.variables.lower_bounds.extend(map(float, program.low))
+    message.variables.upper_bounds.extend(map(float, program.high))
+    message.variables.integers.extend([not relax] * count)
+    constraints, matrix = message.linear_constraints, message.linear_constraint_matrix
+    constraints.ids.extend(range(len(program.rows)))
+    constraints.lower_bounds.extend(-math.inf if low is None else float(low) for _, _, low, _ in program.rows)
+    constraints.upper_bounds.extend(math.inf if high is None else float(high) for _, _, _, high in program.rows)
+    for row, (indices, factors, _, _) in enumerate(program.rows):
+        pairs = sorted(zip(indices, factors, strict=True))
+        matrix.row_ids.extend([row] * len(pairs))
+        matrix.column_ids.extend(i for i, _ in pairs)
+        matrix.coefficients.extend(float(f) for _, f in pairs)
+    message.objective.offset = float(program.constant)
+    terms = sorted(program.objective.items())
+    message.objective.linear_coefficients.ids.extend(i for i, _ in terms)
+    message.objective.linear_coefficients.values.extend(float(f) for _, f in terms)
+    model = mathopt.Model.from_model_proto(message)
+    return model, list(model.variables()), list(model.linear_constraints())

@@ -20,14 +20,16 @@ __all__ = [
     "Block",
     "Body",
     "Option",
+    "Wanted",
     "bank_floor",
     "can_be_resident",
     "operand_sets",
     "patterns",
     "undominated",
-    "without_cycles",
 ]
 
+Wanted = Callable[[int, int, frozenset[str]], bool]
+"""Whether options of groups first..last with this pattern of resident maps are of use."""
 MAX_SEPARATE = 6
 """Maps of one segment whose residency is decided one by one."""
 
@@ -126,14 +128,6 @@ def patterns(network: Network, maps: Sequence[str]) -> Iterator[frozenset[str]]:
         units.append(frozenset(free[MAX_SEPARATE:]))
     for chosen in chain.from_iterable(combinations(units, k) for k in range(len(units) + 1)):
         yield frozenset[str]().union(*chosen)
-
-
-def without_cycles(options: Sequence[Option]) -> tuple[Option, ...]:
-    """The options that matter where cycles do not: far fewer."""
-    by_key: dict[tuple[int, int, frozenset[str]], list[Option]] = {}
-    for o in options:
-        by_key.setdefault(o.key, []).append(o)
-    return tuple(o for same in by_key.values() for o in undominated(same, cycles=False))
 
 
 def undominated(options: Sequence[Option], *, cycles: bool = True) -> list[Option]:

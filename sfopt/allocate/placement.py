@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from ortools.sat.python import cp_model
 
-from sfopt.allocate.linear import Limits
 from sfopt.allocate.first_fit import Offsets, peak_of, place_constructively
+from sfopt.allocate.linear import Limits
 from sfopt.allocate.rectangles import Layout
 from sfopt.device import Device
 

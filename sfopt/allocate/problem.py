@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from sfopt.allocate.options import Option, can_be_resident, without_cycles
-from sfopt.allocate.segments import Wanted, segment_options
+from sfopt.allocate.options import Option, Wanted, can_be_resident
+from sfopt.allocate.segments import SegmentOptions
 from sfopt.allocate.single import single_options
 from sfopt.allocate.switches import Switches
 from sfopt.cost import dma_cycles, map_row_bytes
@@ -33,30 +33,48 @@ class Problem:
     network: Network
     device: Device
     switches: Switches
-    singles: Mapping[int, tuple[Option, ...]]
 
     @staticmethod
     def build(network: Network, device: Device, switches: Switches) -> "Problem":
-        """Enumerate options; raises InfeasibleError naming a group that cannot run on this device in any way."""
-        singles = dict[int, tuple[Option, ...]]()
+        """The problem; raises InfeasibleError naming a group that cannot run on this device in any way."""
+        problem = Problem(network, device, switches)
+        streaming = {o.first for o in problem.lean_singles if not o.resident}
         for group in network.groups:
-            if group.kind is not Kind.HOST:
-                singles[group.index] = single_options(network, group, device, switches)
-                if not any(not o.resident for o in singles[group.index]):
-                    raise InfeasibleError(_why_nothing_fits(network, group, device, switches))
-        return Problem(network, device, switches, singles)
+            if group.kind is not Kind.HOST and group.index not in streaming:
+                raise InfeasibleError(_why_nothing_fits(network, group, device, switches))
+        return problem
+
+    @cached_property
+    def singles(self) -> Mapping[int, tuple[Option, ...]]:
+        """All options of each group alone."""
+        groups = (g for g in self.network.groups if g.kind is not Kind.HOST)
+        return {g.index: single_options(self.network, g, self.device, self.switches) for g in groups}
+
+    @cached_property
+    def lean_singles(self) -> tuple[Option, ...]:
+        """Those of them that matter where cycles do not."""
+        return tuple(
+            o
+            for g in self.network.groups
+            for o in single_options(self.network, g, self.device, self.switches, lean=True)
+        )
+
+    @cached_property
+    def segments(self) -> SegmentOptions:
+        """Options of several groups."""
+        return SegmentOptions(self.network, self.device)
 
     @cached_property
     def lean(self) -> tuple[Option, ...]:
         """The options that matter where cycles do not."""
-        singles = (o for same in self.singles.values() for o in same)
-        alone = without_cycles(tuple(singles)) if self.switches.drop_dominated else tuple(singles)
-        return (*alone, *segment_options(self.network, self.device, self.switches, _any, lean=True))
+        return (*self.lean_singles, *(self.segments.lean if self.switches.segments else ()))
 
     def full(self, wanted: Wanted) -> tuple[Option, ...]:
         """All options whose groups and pattern are wanted."""
-        alone = (o for same in self.singles.values() for o in same if wanted(o.first, o.last, o.resident))
-        return (*alone, *segment_options(self.network, self.device, self.switches, wanted, lean=False))
+        alone = (
+            o for g in self.network.groups for o in single_options(self.network, g, self.device, self.switches, wanted)
+        )
+        return (*alone, *(self.segments.full(wanted) if self.switches.segments else ()))
 
     @cached_property
     def free_maps(self) -> tuple[str, ...]:
@@ -111,11 +129,6 @@ class Problem:
             behind = option.behind + (following.ahead if following else 0)
             total += option.exposed + max(option.compute, behind)
         return total
-
-
-def _any(first: int, last: int, pattern: frozenset[str]) -> bool:
-    del first, last, pattern
-    return True
 
 
 def _why_nothing_fits(network: Network, group: Group, device: Device, switches: Switches) -> str:

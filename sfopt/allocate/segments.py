@@ -1,13 +1,16 @@
-"""Every useful way to run several consecutive groups as one segment: rows flow from group to group through rings, band by band."""
+"""Every useful way to run several consecutive groups as one segment: rows flow from group to group through rings, band by band.
 
-from collections.abc import Callable, Iterator, Mapping
+A segment is worth having where its rings and constants together need less scratchpad than any way to cut it in two, with the maps
+that cross the cut held whole. Elsewhere the two parts do all that it does, in less.
+"""
+
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property, partial
 from itertools import product
 
 from sfopt.allocate.growth import Growth
-from sfopt.allocate.options import Block, Body, Option, bank_floor, can_be_resident, operand_sets, patterns, undominated
-from sfopt.allocate.switches import Switches
+from sfopt.allocate.options import Block, Body, Option, Wanted, bank_floor, can_be_resident, operand_sets, patterns
 from sfopt.cost import (
     Constant,
     constants,
@@ -24,31 +27,140 @@ from sfopt.groups import Group, Kind, Network
 from sfopt.plan import Feed, Role, Run, WeightMode
 from sfopt.rows import RowSchedule, rows_to_run
 
-__all__ = ["segment_options"]
-
-Wanted = Callable[[int, int, frozenset[str]], bool]
-"""Whether options of these groups with this pattern are of use."""
+__all__ = ["SegmentOptions"]
 
 
-def segment_options(
-    network: Network, device: Device, switches: Switches, wanted: Wanted, *, lean: bool
-) -> Iterator[Option]:
-    """All useful options of two groups or more that fit the device on their own. `lean`: only what matters where cycles do not."""
-    if not switches.segments:
-        return
-    shared = _Shared(network, device)
-    for last in network.groups:
+class SegmentOptions:
+    """The options of two groups or more of a network on a device, each of which fits on its own."""
+
+    def __init__(self, network: Network, device: Device) -> None:
+        self.network, self.device = network, device
+        self.shared = _Shared(network, device)
+        self.cut_bytes = dict[tuple[int, int], int]()
+        """Groups first..last -> least scratchpad of running them in two parts or more; only where a segment needs less."""
+
+    @cached_property
+    def lean(self) -> tuple[Option, ...]:
+        """Those that matter where cycles do not: the lowest bands, in which every buffer is smallest."""
+        found, needs = list[Option](), _Needs(self.shared)
+        for last in self.network.groups:
+            needs.begin(last)
+            for growth, inside in self._lowest(last):
+                cut = needs.cut(growth.first, last.index)
+                own = inside.bytes if growth.connected else cut
+                needs.know(growth.first, last.index, min(own, cut))
+                if own < cut:
+                    self.cut_bytes[growth.first, last.index] = cut
+                    maker = _Maker(self.shared, growth, inside)
+                    found += maker.options(lambda first, last, pattern: True, lean=True)
+        return tuple(found)
+
+    def full(self, wanted: Wanted) -> Iterator[Option]:
+        """All of them whose groups and pattern are wanted: every band height, overlap and early constants."""
+        firsts: dict[int, set[int]] = {}
+        for o in self.lean:
+            if wanted(o.first, o.last, o.resident):
+                firsts.setdefault(o.last, set()).add(o.first)
+        for last, starts in firsts.items():
+            kept = dict[tuple[object, ...], list[Option]]()
+            for band_rows in _band_heights(self.network, self.network.groups[last]):
+                for option in self._ending(last, band_rows, starts, wanted):
+                    same = kept.setdefault((*option.key, option.overlap, option.early_bytes > 0), [])
+                    if not any(_no_worse(o, option) for o in same):
+                        same.append(option)
+                        yield option
+
+    def _lowest(self, last: Group) -> Iterator[tuple[Growth, "_Inside"]]:
+        """All segments that end with a group, at the least band height that each can have, shorter ones first."""
+        if last.kind is Kind.HOST:
+            return
+        band_rows, total, done = 1, rows_to_run(self.network, last), last.index
+        while band_rows < total:
+            growth, inside = Growth(self.network, last.index, band_rows), _Inside(self.shared)
+            while growth.grow():
+                if growth.connected:
+                    inside.take_in(growth)
+                if inside.bytes > self.device.sram_bytes:
+                    return
+                if growth.first < done:
+                    done = growth.first
+                    yield growth, inside
+            if growth.unit <= band_rows:
+                return
+            band_rows = growth.unit
+
+    def _ending(self, last: int, band_rows: int, starts: set[int], wanted: Wanted) -> Iterator[Option]:
+        """Options of the segments from `starts` to `last` at one band height, as long as they are worth having."""
+        growth, inside = Growth(self.network, last, band_rows), _Inside(self.shared)
+        while growth.first > min(starts) and growth.grow():
+            if not growth.connected:
+                continue
+            inside.take_in(growth)
+            if inside.bytes > self.device.sram_bytes:
+                return
+            ratio, cut = band_rows // growth.unit, self.cut_bytes.get((growth.first, last), 0)
+            if growth.first in starts and inside.bytes < cut and ratio & (ratio - 1) == 0:
+                yield from _Maker(self.shared, growth, inside).options(wanted, lean=False)
+
+
+def _no_worse(a: Option, b: Option) -> bool:
+    """Whether `a` needs no more than `b` of anything; the bands of `a` are lower, so that each of its buffers is no larger."""
+    return (
+        a.own_bytes <= b.own_bytes
+        and a.compute <= b.compute
+        and a.exposed <= b.exposed
+        and a.behind <= b.behind
+        and a.ahead <= b.ahead
+    )
+
+
+class _Needs:
+    """Least scratchpad of consecutive groups whose inner maps never leave it, by dynamic programming over where they are cut."""
+
+    def __init__(self, shared: "_Shared") -> None:
+        self.shared = shared
+        self.least = dict[tuple[int, int], int]()
+
+    def begin(self, last: Group) -> None:
+        """A group alone needs the least of its constants."""
         if last.kind is not Kind.HOST:
-            found = dict[tuple[int, int, frozenset[str]], list[Option]]()
-            for band_rows in _band_heights(network, last):
-                for option in _ending(shared, last, band_rows, wanted, lean=lean):
-                    found.setdefault(option.key, []).append(option)
-            for options in found.values():
-                yield from undominated(options, cycles=not lean) if switches.drop_dominated else options
+            self.least[last.index, last.index] = self._alone(last)
+
+    def know(self, first: int, last: int, need: int) -> None:
+        """Remember what a range needs."""
+        self.least[first, last] = need
+
+    def cut(self, first: int, last: int) -> int:
+        """The least need of two parts, each beside the maps that cross the cut; ranges that are not known are beyond use."""
+        best = 1 << 62
+        for k in range(first, last):
+            left, right = self.least.get((first, k)), self.least.get((k + 1, last))
+            if left is not None and right is not None and max(left, right) < best:
+                best = min(best, max(left, right) + self._crossing(first, k, last))
+        return best
+
+    def _alone(self, group: Group) -> int:
+        blocks = self.shared.constants(group, folded=False)
+        lanes = self.shared.device.lanes_out
+        tiled = group.kind is Kind.CONV and group.conv_groups == 1
+        return sum(
+            b.row_bytes(self.shared.device) * (min(b.rows, lanes) if tiled and b.name.endswith(".weights") else b.rows)
+            for b in blocks
+        )
+
+    def _crossing(self, first: int, cut: int, last: int) -> int:
+        """Bytes of the maps that groups on both sides of the cut touch."""
+        network = self.shared.network
+        total = 0
+        for m, readers in self.shared.alive[cut]:
+            behind = any(cut < r <= last for r in readers)
+            if behind and (network.producers.get(m, -1) >= first or any(first <= r <= cut for r in readers)):
+                total += self.shared.whole[m]
+        return total
 
 
 def _band_heights(network: Network, last: Group) -> list[int]:
-    """Every height below the frame that is `unit` times a power of two for some segment's unit: an odd number times a power of two."""
+    """Every height below the frame that may be some segment's unit times a power of two: an odd number times a power of two."""
     total = rows_to_run(network, last)
     strides = {g.window.stride[0] for g in network.groups if g.kind is not Kind.HOST}
     odd = {1}
@@ -56,20 +168,6 @@ def _band_heights(network: Network, last: Group) -> list[int]:
         base = stride // (stride & -stride)
         odd |= {o * base for o in odd if base > 1 and o * base < total}
     return sorted({o << k for o in odd for k in range(total.bit_length()) if o << k < total})
-
-
-def _ending(shared: "_Shared", last: Group, band_rows: int, wanted: Wanted, *, lean: bool) -> Iterator[Option]:
-    """Options of all segments that end with `last` at this band height, shorter ones first, until they no longer fit."""
-    growth, inside = Growth(shared.network, last.index, band_rows), _Inside(shared)
-    while growth.grow():
-        if not growth.connected:
-            continue
-        inside.take_in(growth)
-        if inside.bytes > shared.device.sram_bytes:
-            return
-        ratio = band_rows // growth.unit
-        if growth.first < last.index and ratio & (ratio - 1) == 0:
-            yield from _Maker(shared, growth, inside, wanted).options(lean=lean)
 
 
 @dataclass
@@ -85,6 +183,11 @@ class _Shared:
     def __post_init__(self) -> None:
         self.free = frozenset(m for m in self.network.maps if can_be_resident(self.network, m))
         self.whole = {m: f.height * map_row_bytes(f, self.device) for m, f in self.network.maps.items()}
+        self.alive: list[list[tuple[str, tuple[int, ...]]]] = [[] for _ in self.network.groups]
+        """Group -> maps that are there when it has run and read later, with their readers."""
+        for m, readers in self.network.readers.items():
+            for g in range(max(0, self.network.producers.get(m, 0)), readers[-1] if readers else 0):
+                self.alive[g].append((m, readers))
 
     def constants(self, group: Group, *, folded: bool) -> tuple[Constant, ...]:
         key = (group.index, folded)
@@ -160,29 +263,29 @@ class _Stream:
 class _Maker:
     """Builds the options of one segment at one band height."""
 
-    def __init__(self, shared: _Shared, growth: Growth, inside: _Inside, wanted: Wanted) -> None:
-        self.shared, self.growth, self.inside, self.wanted = shared, growth, inside, wanted
+    def __init__(self, shared: _Shared, growth: Growth, inside: _Inside) -> None:
+        self.shared, self.growth, self.inside = shared, growth, inside
         self.network, self.device = shared.network, shared.device
         self.first, self.last = growth.first, growth.last
         previous = self.network.groups[self.first - 1] if self.first else None
         self.may_prefetch = previous is not None and previous.kind is not Kind.HOST and inside.constant_bytes > 0
-        self.folding = self._folding_group()
+        self.made = dict[str, _Stream]()
 
-    def options(self, *, lean: bool) -> Iterator[Option]:
+    def options(self, wanted: Wanted, *, lean: bool) -> Iterator[Option]:
         """Every option, of each pattern that is wanted."""
-        streams = {m: self._fed(m) for m in self.growth.external()}
-        streams |= {m: self._stored(m) for m in self.growth.leaving()}
-        free = [m for m in streams if m in self.shared.free and self._outlives(m)]
+        moving = [*self.growth.external(), *self.growth.leaving()]
+        free = [m for m in moving if m in self.shared.free and self._outlives(m)]
         for pattern in patterns(self.network, free):
             held = sum(self.shared.whole[m] for m in pattern)
-            if held + self.inside.bytes > self.device.sram_bytes or not self.wanted(self.first, self.last, pattern):
+            if held + self.inside.bytes > self.device.sram_bytes or not wanted(self.first, self.last, pattern):
                 continue
-            streaming = [s for m, s in streams.items() if m not in pattern]
+            streams = {m: self._stream(m) for m in moving if m not in pattern}
+            loads = [m for m in moving if m in pattern and self._moves_here(m)]
             for overlap, early in product(
-                (False, True) if streaming and not lean else (False,),
+                (False, True) if streams and not lean else (False,),
                 (False, True) if self.may_prefetch and not lean else (False,),
             ):
-                option = self._option(pattern, streams, overlap=overlap, early=early)
+                option = self._option(pattern, streams, loads, overlap=overlap, early=early)
                 if max(option.own_bytes + held, option.floor_bytes) <= self.device.sram_bytes:
                     yield option
 
@@ -190,41 +293,36 @@ class _Maker:
         """Whether a group in front or behind touches the map: only then can it be resident."""
         return self.network.producers.get(tensor, -1) < self.first or self.network.readers[tensor][-1] > self.last
 
-    def _option(self, pattern: frozenset[str], streams: Mapping[str, _Stream], *, overlap: bool, early: bool) -> Option:
-        inside, later = self.inside, "behind" if overlap else "exposed"
-        time = {"exposed": 0, "behind": 0, "ahead": 0}
-        time["ahead" if early else "exposed"] += inside.constant_cycles
-        traffic, own = inside.traffic_bytes, inside.bytes
-        for m, stream in streams.items():
-            size_bytes = self.network.maps[m].size_bytes
-            if m not in pattern:
-                time["exposed"] += stream.edge
-                time[later] += stream.rest
-                own += stream.blocks[overlap].size_bytes
-            elif self._moves_here(m):
-                time["exposed"] += dma_cycles(size_bytes, self.device)
-            else:
-                continue
-            traffic += size_bytes
-        compute = inside.compute
-        if self.folding is not None and self.folding.pieces[0].tensor not in pattern:
-            run = self.growth.runs[self.folding.index]
-            plain, folded = (self.shared.compute(self.folding, run, self.growth.bands, folded=f) for f in (False, True))
-            compute += folded - plain
-            own += self._folding_bytes()
+    def _option(
+        self,
+        pattern: frozenset[str],
+        streams: Mapping[str, "_Stream"],
+        loads: list[str],
+        *,
+        overlap: bool,
+        early: bool,
+    ) -> Option:
+        inside, sizes = self.inside, self.network.maps
+        folding = [g for g in self.folding if g.pieces[0].tensor in streams]
+        constant_bytes = inside.constant_bytes + sum(self._folding_bytes(g) for g in folding)
+        edges = sum(s.edge for s in streams.values()) + sum(dma_cycles(sizes[m].size_bytes, self.device) for m in loads)
+        rest = sum(s.rest for s in streams.values())
+        streamed_bytes = sum(s.blocks[overlap].size_bytes for s in streams.values())
         return Option(
             first=self.first,
             last=self.last,
             resident=pattern,
             bands=self.growth.bands,
             overlap=overlap,
-            own_bytes=own,
-            early_bytes=inside.constant_bytes * early + self._folding_bytes() * (early and compute != inside.compute),
+            own_bytes=constant_bytes + inside.ring_bytes + streamed_bytes,
+            early_bytes=constant_bytes * early,
             floor_bytes=inside.floor,
-            traffic_bytes=traffic,
-            compute=compute,
-            **time,
-            make=partial(self._body, self._runs(), dict(inside.rings), pattern, streams, overlap=overlap, early=early),
+            traffic_bytes=inside.traffic_bytes + sum(sizes[m].size_bytes for m in (*streams, *loads)),
+            compute=inside.compute + sum(self._folding_cycles(g) for g in folding),
+            exposed=edges + inside.constant_cycles * (not early) + rest * (not overlap),
+            behind=rest * overlap,
+            ahead=inside.constant_cycles * early,
+            make=partial(self._body, dict(inside.rings), streams, early=early, overlap=overlap),
         )
 
     def _moves_here(self, tensor: str) -> bool:
@@ -233,25 +331,37 @@ class _Maker:
             return tensor in self.network.outputs
         return tensor in self.network.inputs and self.network.readers[tensor][0] >= self.first
 
-    def _folding_group(self) -> Group | None:
-        """The group that folds its input if it streams it in alone."""
-        for m in self.growth.external():
-            readers = self.growth.readers[m]
-            group = self.network.groups[readers[0]]
-            if len(readers) == 1 and m == group.pieces[0].tensor and m != group.residual:
-                if folds_input(group, self.network.maps[m], self.device):
-                    return group
-        return None
+    @cached_property
+    def folding(self) -> tuple[Group, ...]:
+        """Groups that fold their input if they stream it in alone."""
+        alone = [(m, self.network.groups[r[0]]) for m, r in self.growth.readers.items() if len(r) == 1]
+        return tuple(
+            g
+            for m, g in alone
+            if m == g.pieces[0].tensor != g.residual
+            and self.network.producers.get(m, -1) < self.first
+            and folds_input(g, self.network.maps[m], self.device)
+        )
 
-    def _folding_bytes(self) -> int:
+    def _folding_bytes(self, group: Group) -> int:
         """Scratchpad that a group's constants take more when they are laid out for folding."""
-        if self.folding is None:
-            return 0
         plain, folded = (
-            sum(b.rows * b.row_bytes(self.device) for b in self.shared.constants(self.folding, folded=f))
+            sum(b.rows * b.row_bytes(self.device) for b in self.shared.constants(group, folded=f))
             for f in (False, True)
         )
         return folded - plain
+
+    def _folding_cycles(self, group: Group) -> int:
+        """Cycles that folding adds (it saves some: a number below 0)."""
+        run, bands = self.growth.runs[group.index], self.growth.bands
+        plain, folded = (self.shared.compute(group, run, bands, folded=f) for f in (False, True))
+        return folded - plain
+
+    def _stream(self, tensor: str) -> "_Stream":
+        if tensor not in self.made:
+            make = self._stored if self.network.producers.get(tensor, -1) >= self.first else self._fed
+            self.made[tensor] = make(tensor)
+        return self.made[tensor]
 
     def _fed(self, tensor: str) -> _Stream:
         fmap, moves, readers = self.network.maps[tensor], self.growth.feed(tensor), self.growth.readers[tensor]
@@ -285,23 +395,15 @@ class _Maker:
         )
 
     def _body(
-        self,
-        runs: tuple[Run, ...],
-        rings: Mapping[str, Block],
-        pattern: frozenset[str],
-        streams: Mapping[str, _Stream],
-        *,
-        overlap: bool,
-        early: bool,
+        self, rings: Mapping[str, Block], streams: Mapping[str, "_Stream"], *, overlap: bool, early: bool
     ) -> Body:
-        used = [s for m, s in streams.items() if m not in pattern]
-        blocks = [s.blocks[overlap] for s in used]
+        blocks, runs = [s.blocks[overlap] for s in streams.values()], self._runs()
         for run in runs:
             group = self.network.groups[run.group]
             if group.output in rings:
                 blocks.append(rings[group.output])
-            folded = group is self.folding and group.pieces[0].tensor not in pattern
+            folded = group in self.folding and group.pieces[0].tensor in streams
             for constant in self.shared.constants(group, folded=folded):
                 role = Role.WEIGHTS if constant.name.endswith(".weights") else Role.PARAMETERS
                 blocks.append(Block(role, group.name, constant.rows, constant.row_bytes(self.device), early=early))
-        return Body(runs, tuple(s.feed for s in used if s.feed is not None), tuple(blocks))
+        return Body(runs, tuple(s.feed for s in streams.values() if s.feed is not None), tuple(blocks))

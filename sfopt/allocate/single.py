@@ -8,6 +8,7 @@ from sfopt.allocate.options import (
     Block,
     Body,
     Option,
+    Wanted,
     bank_floor,
     can_be_resident,
     operand_sets,
@@ -34,14 +35,27 @@ from sfopt.rows import RowSchedule, row_rate, rows_to_run
 __all__ = ["single_options"]
 
 
-def single_options(network: Network, group: Group, device: Device, switches: Switches) -> tuple[Option, ...]:
-    """All useful options of a group alone that fit the device on their own; empty for a HOST group."""
+def single_options(
+    network: Network,
+    group: Group,
+    device: Device,
+    switches: Switches,
+    wanted: Wanted | None = None,
+    *,
+    lean: bool = False,
+) -> tuple[Option, ...]:
+    """Useful options of a group alone that fit the device on their own; empty for a HOST group.
+
+    Of the patterns that are `wanted` (all by default). `lean`: only what matters where cycles do not.
+    """
     if group.kind is Kind.HOST:
         return ()
     maker, found = _Maker(network, group, device), list[Option]()
     for pattern in patterns(network, [m for m in maker.maps if can_be_resident(network, m)]):
-        options = [o for o in maker.options(pattern) if max(o.floor_bytes, o.own_bytes) <= device.sram_bytes]
-        found += undominated(options) if switches.drop_dominated else options
+        if wanted is None or wanted(group.index, group.index, pattern):
+            options = maker.options(pattern, lean=lean and switches.drop_dominated)
+            fitting = [o for o in options if max(o.floor_bytes, o.own_bytes) <= device.sram_bytes]
+            found += undominated(fitting, cycles=not lean) if switches.drop_dominated else fitting
     return tuple(found)
 
 
@@ -58,13 +72,13 @@ class _Maker:
         self.constants = {f: constants(network, group, folded=f) for f in (False, True)}
         self.compute = dict[tuple[int, int, bool], int]()
 
-    def options(self, resident: frozenset[str]) -> Iterator[Option]:
-        """Every option of one pattern."""
+    def options(self, resident: frozenset[str], *, lean: bool) -> Iterator[Option]:
+        """Every option of one pattern; `lean`: without overlap and early constants, which only cost scratchpad."""
         for band_rows in self._band_heights(resident):
             bands = -(-self.height // band_rows)
             for mode, tile in self._weight_ways(bands):
-                overlaps = (False, True) if bands > 1 or mode is not WeightMode.RESIDENT else (False,)
-                early = (False, True) if self.may_prefetch and self.constants[False] else (False,)
+                overlaps = (False, True) if not lean and (bands > 1 or mode is not WeightMode.RESIDENT) else (False,)
+                early = (False, True) if not lean and self.may_prefetch and self.constants[False] else (False,)
                 for overlap, ahead in product(overlaps, early):
                     run = Run(self.group.index, band_rows, band_rows, mode, tile)
                     yield self._option(resident, run, bands, overlap=overlap, ahead=ahead)
