@@ -383,9 +383,6 @@ def test_emitting_twice_gives_the_same_file() -> None:
 def test_refusals_name_what_is_wrong() -> None:
     network = random_network(3)
     plan = naive_plan(network, DEVICE, Choice())
-    first, *rest = plan.segments
-    with pytest.raises(InternalError, match=r"segment 0 holds groups 0\.\.1"):
-        emit(replace(plan, segments=(replace(first, last=1), *rest)), network, DEVICE)
     with pytest.raises(InternalError, match="no whole words"):
         emit(replace(plan, buffers=(replace(plan.buffers[0], offset=3), *plan.buffers[1:])), network, DEVICE)
     with pytest.raises(ProgramError, match=r"LOAD\.base"):

@@ -56,8 +56,34 @@ def compute_span(step: Step, setup: Mapping[str, int]) -> tuple[tuple[int, int],
     return rows, rows_of(fields["channel_first"], fields["channel_step"], setup["out_channels"], step.indices[1])
 
 
+class Sums:
+    """Sums of a global mean that has not seen all rows, by channel. A band that starts at row 0 clears them, nothing else does."""
+
+    def __init__(self) -> None:
+        self.sums: Int32Array = np.zeros(0, np.int32)
+        self.rows: Int32Array = np.zeros(0, np.int32)
+        """Rows that each sum holds."""
+
+    def add(self, step: Step, x: Int8Array, rows: tuple[int, int], channels: tuple[int, int]) -> Int32Array:
+        """Add rows `rows` of channels `channels` and return these channels' sums. Faults when rows are missing in between."""
+        missing = max(0, channels[1] - len(self.sums))
+        self.sums, self.rows = np.pad(self.sums, (0, missing)), np.pad(self.rows, (0, missing))
+        sums, held = self.sums[channels[0] : channels[1]], self.rows[channels[0] : channels[1]]
+        if rows[0] == 0:
+            sums[:] = held[:] = 0
+        wrong = held != rows[0]
+        if wrong.any():
+            channel = int(wrong.argmax())
+            raise step.fault(
+                f"goes on at row {rows[0]}, the sum of channel {channels[0] + channel} holds {held[channel]} rows"
+            )
+        sums += x.sum(axis=(0, 1), dtype=np.int32)
+        held[:] = rows[1]
+        return sums
+
+
 class Computer:
-    """State between COMPUTE instructions: the present SETUP and the sums of a global mean that has not seen all rows."""
+    """State between COMPUTE instructions: the present SETUP and the sums of a global mean."""
 
     def __init__(self, scratchpad: Scratchpad) -> None:
         self.scratchpad = scratchpad
@@ -65,14 +91,13 @@ class Computer:
         self.layout = ParameterLayout.of(
             {"kind": ComputeKind.COPY, "binary": 0, "has_scale": 0, "has_table0": 0, "has_table1": 0}
         )
-        self.sums: Int32Array = np.zeros(0, np.int32)
+        self.sums = Sums()
 
     def configure(self, step: Step) -> None:
         """Execute a SETUP. Faults for a geometry that no operation has."""
         check_setup(step)
         self.setup = step.fields
         self.layout = ParameterLayout.of(step.fields)
-        self.sums = np.zeros(step.fields["out_channels"], np.int32)
 
     def run(self, access: Access) -> Band | None:
         """Execute a COMPUTE; None if it writes nothing."""
@@ -155,10 +180,7 @@ class _Instruction:
         return self._requantised(acc, self.channels)
 
     def _mean(self, x: Int8Array) -> Int8Array | None:
-        sums = self.computer.sums[self.channels[0] : self.channels[1]]
-        if self.rows[0] == 0:
-            sums[:] = 0
-        sums += x.sum(axis=(0, 1), dtype=np.int32)
+        sums = self.computer.sums.add(self.access.step, x, self.rows, self.channels)
         if not self.final:
             return None
         return self._requantised(sums[None, None].copy(), (0, 1))
