@@ -170,7 +170,9 @@ def _tiled(stage: Stage, members: Sequence[Operands]) -> tuple[Word, int] | None
     if not tiled:
         return None
     if len(members) > 1:
-        raise InternalError(f"segment {stage.step} has {len(members)} groups, `{tiled[0][0].group.name}` tiles its weights")
+        raise InternalError(
+            f"segment {stage.step} has {len(members)} groups, `{tiled[0][0].group.name}` tiles its weights"
+        )
     (member, block), tile = tiled[0], tiled[0][0].run.channel_tile
     assert block is not None
     return member.load_constant(block, tile), -(-block.rows // tile)

@@ -1,4 +1,4 @@
-"""A build for checking: every map that the machine makes is stored as well, also those that a plan never lets out of the scratchpad."""
+"""A build for checking: every map that the machine makes is stored, also those that the plan keeps on-chip."""
 
 from dataclasses import replace
 

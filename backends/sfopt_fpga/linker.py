@@ -25,9 +25,7 @@ class Draft:
     """COMPUTE, tensor, channel of the tensor where it starts."""
 
 
-def link_program(
-    draft: Draft, plan: Plan, network: Network, device: Device, outputs: Sequence[str]
-) -> Program:
+def link_program(draft: Draft, plan: Plan, network: Network, device: Device, outputs: Sequence[str]) -> Program:
     """Instructions first, then constants, then feature maps where the plan put them; `outputs` can be read at the end."""
     linker = _Linker(draft, plan, network)
     index = {id(word): i for i, word in enumerate(draft.words)}

@@ -1,4 +1,4 @@
-"""Where one group of a segment finds its operands: its maps as the segment sees them, its constants, and the LOAD words for those."""
+"""Where one group of a segment finds its operands, and the LOAD words for its constants."""
 
 from dataclasses import dataclass
 from functools import cached_property

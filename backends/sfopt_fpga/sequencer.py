@@ -26,7 +26,7 @@ class Step:
 def run_sequence(words: tuple[bytes, ...]) -> Iterator[Step]:
     """Every LOAD, STORE, SETUP, COMPUTE, SYNC and HOST in the order of execution, END last. Every word is fetched at most once.
 
-    Raises SimulationFault for an illegal word, a loop that is nested wrongly, too long or leaves its body, and a program without END.
+    Raises SimulationFault for an illegal word, a loop that is too long, nested wrongly or leaves its body, a program without END.
     """
     yield from _run(_Code(words), 0, len(words), (0, 0), ())
 

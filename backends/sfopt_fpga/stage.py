@@ -75,7 +75,7 @@ class Stage:
 
     @property
     def bands_ahead(self) -> int:
-        """How many bands compute may be ahead of store. A map that is stored out of a RING, which is no part of a plan, goes in turn."""
+        """How many bands compute may be ahead of store; not at all if a map is stored out of a RING, as no plan asks for."""
         rings = any(self.buffer(g.output).role is Role.RING for g in self.stored_by_band)
         return 1 if rings else 1 + self.segment.overlap
 
