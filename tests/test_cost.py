@@ -1,14 +1,13 @@
 """Bytes and cycles: each formula against a count by hand or by brute force."""
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import given
 from hypothesis import strategies as st
 from networks import GraphBuilder, mobilenet_v2, random_network, resnet50
 
 from sfopt import cost
 from sfopt.device import load_device
-from sfopt.groups import Kind, Network
-from sfopt.rows import RowSchedule
+from sfopt.groups import Group, Kind, Network
 
 SIM8, KCU = load_device("sim8"), load_device("kcu1500")
 
@@ -16,6 +15,30 @@ SIM8, KCU = load_device("sim8"), load_device("kcu1500")
 def conv_network(kernel: int, stride: int, side: int = 11) -> Network:
     b = GraphBuilder("conv")
     return b.network([b.conv(b.input(12, side, side), 20, kernel, stride)])
+
+
+def rows_read(group: Group, network: Network, first: int, last: int) -> tuple[int, int]:
+    """First and last input row that output rows first..last touch."""
+    height = network.maps[group.pieces[0].tensor].height
+    top, stride, extent = group.window.pads[0], group.window.stride[0], group.window.extent[0]
+    return max(0, first * stride - top), min(height - 1, last * stride - top + extent - 1)
+
+
+@pytest.mark.parametrize("kernel", [1, 2, 3, 5])
+@pytest.mark.parametrize("stride", [1, 2, 3])
+@pytest.mark.parametrize("band", [1, 2, 3, 8])
+def test_window_and_schedule_cover_what_every_band_reads(kernel: int, stride: int, band: int) -> None:
+    network = conv_network(kernel, stride)
+    group, x = network.groups[0], network.maps["in0"]
+    out = network.maps[group.output]
+    schedule, window = cost.input_rows(group, x, band), cost.window_rows(group, x, band)
+    for i in range(cost.band_count(network, group, band)):
+        first, last = rows_read(group, network, i * band, min(out.height, (i + 1) * band) - 1)
+        assert last < schedule.after(i)
+        assert schedule.after(i) - first <= max(
+            window, schedule.after(i) - max(0, i * band * stride - group.window.pads[0])
+        )
+        assert last - first + 1 <= window <= x.height
 
 
 def test_conv_cycles_by_hand() -> None:
@@ -43,19 +66,6 @@ def test_dma_cycles_are_latency_and_bandwidth(size_bytes: int) -> None:
     assert cycles * bytes_per_s >= size_bytes * KCU.clock_hz > (cycles - 1) * bytes_per_s
 
 
-@given(st.integers(1, 12), st.integers(1, 12), st.integers(1, 30), st.integers(1, 30), st.booleans())
-def test_stream_cycles_sum_the_pieces(first: int, step: int, total: int, bands: int, reading: bool) -> None:
-    """The last band brings all that is left, as a feed's rest would; every piece that moves something pays the latency."""
-    rows = RowSchedule(first, step, total)
-    assume(rows.after(bands - 1) == total)
-    sizes = [n for i in range(bands) if (n := rows.after(i) - rows.after(i - 1))]
-    edge, rest = cost.stream_cycles(100, rows, bands, KCU, reading=reading)
-    first_or_last = sizes.pop(0 if reading else -1)
-    assert edge == cost.dma_cycles(100 * first_or_last, KCU)
-    apart = sum(cost.dma_cycles(100 * n, KCU) for n in sizes)
-    assert apart - max(0, len(sizes) - 1) <= rest <= apart
-
-
 @given(st.integers(1, 300))
 def test_padded_bytes_are_whole_words(channels: int) -> None:
     padded = cost.padded_bytes(channels, KCU)
@@ -79,21 +89,18 @@ def test_folding_keeps_the_bytes_and_fills_the_lanes() -> None:
 @pytest.mark.parametrize("tile", [8, 16, 20])
 def test_group_cycles_sum_the_instructions(band: int, tile: int) -> None:
     network = conv_network(3, 1)
-    group, total, rows_done = network.groups[0], 0, RowSchedule(band, band, 11)
+    group, total = network.groups[0], 0
     for row in range(0, 11, band):
         for channel in range(0, 20, tile):
             rows, channels = min(band, 11 - row), min(tile, 20 - channel)
             total += cost.compute_cycles(network, group, SIM8, rows, channels, folded=False)
-    bands = -(-11 // band)
-    assert cost.group_cycles(network, group, SIM8, rows_done, bands, tile, folded=False) == total
-    empty = 2 * -(-20 // tile) * cost.PIPELINE_CYCLES
-    assert cost.group_cycles(network, group, SIM8, rows_done, bands + 2, tile, folded=False) == total + empty
+    assert cost.group_cycles(network, group, SIM8, band, tile, folded=False) == total
 
 
 def test_group_cycles_of_a_concat_sum_its_pieces() -> None:
     b = GraphBuilder("concat")
     network = b.network([b.concat(b.input(8, 4, 4), b.input(12, 4, 4))])
-    cycles = cost.group_cycles(network, network.groups[0], SIM8, RowSchedule(4, 4, 4), 1, 20, folded=False)
+    cycles = cost.group_cycles(network, network.groups[0], SIM8, 4, 20, folded=False)
     assert cycles == 16 * 1 + 16 * 2 + 2 * cost.PIPELINE_CYCLES
 
 
