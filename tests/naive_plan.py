@@ -1,19 +1,14 @@
 """Plans made by hand-set options instead of a solver: every mode can be asked for, also those that no optimum would contain."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
+from itertools import pairwise
 from typing import TypeVar
 
-from sfopt.cost import (
-    Constant,
-    band_count,
-    constants,
-    folds_input,
-    input_rows,
-    map_row_bytes,
-    stream_row_bytes,
-    window_rows,
-)
+from naive_schedule import Schedule, ring_rows, schedule_groups
+
+from sfopt.cost import Constant, constants, folds_input, map_row_bytes, stream_row_bytes
 from sfopt.device import Device
 from sfopt.groups import Group, Kind, Network
 from sfopt.plan import (
@@ -21,8 +16,10 @@ from sfopt.plan import (
     Category,
     Certificate,
     DramRegion,
+    Feed,
     Plan,
     Role,
+    Run,
     Segment,
     Status,
     Transfer,
@@ -36,11 +33,13 @@ __all__ = ["Choice", "can_be_resident", "naive_plan"]
 
 @dataclass(frozen=True)
 class Choice:
-    """How to run every group of a network; what a group cannot do falls back to the nearest that it can."""
+    """How to run every segment of a network; what it cannot do falls back to the nearest that it can."""
 
     resident: frozenset[str] = field(default_factory=frozenset)
+    ends: Mapping[str, int] = field(default_factory=dict)
+    """Resident map -> that of its readers in whose segment it ends; the last one unless it is in here."""
     band_rows: int | None = None
-    """None: the whole frame."""
+    """Rows of the segment's last group, times what makes every step a whole number. None: the whole frame."""
     weights: WeightMode = WeightMode.RESIDENT
     """STREAMED and REREAD both mean tiles: which of the two it is follows from the number of bands."""
     channel_tile: int = 8
@@ -55,125 +54,205 @@ def can_be_resident(network: Network, tensor: str) -> bool:
     return bool(network.readers[tensor]) and all(g.kind is not Kind.HOST for g in touching)
 
 
-def naive_plan(network: Network, device: Device, choice: Choice | Callable[[Group], Choice]) -> Plan:
-    """A valid plan: buffers first-fit at bank boundaries, so that the bank rule holds whatever runs together."""
+def naive_plan(
+    network: Network,
+    device: Device,
+    choice: Choice | Callable[[Group], Choice],
+    starts: Sequence[int] | None = None,
+) -> Plan:
+    """A valid plan: buffers first-fit at bank boundaries, so that the bank rule holds whatever runs together.
+
+    Segments begin at the groups `starts` (0 need not be named); None: at every group. A segment that the rules forbid is cut: the
+    longest part that may run as one, then the same with the rest. With a function, a segment runs as its last group asks to.
+    """
     choose = choice if callable(choice) else lambda group: choice
-    resident = frozenset(t for g in network.groups for t in choose(g).resident if can_be_resident(network, t))
-    segments = tuple(_segment(network, g, choose(g)) for g in network.groups)
-    wanted = [*_residents(network, device, resident)]
-    transfers = list[Transfer]()
-    for step, (group, segment) in enumerate(zip(network.groups, segments, strict=True)):
-        maker = _Step(network, device, resident, step, group, segment, early=choose(group).early)
-        wanted += maker.buffers()
-        transfers += maker.transfers()
-    certificate = Certificate("naive", Status.HEURISTIC, (), 0.0)
-    buffers = tuple(_placed(wanted, device.bank_bytes))
-    dram = tuple(_regions(network, resident))
-    return Plan("", device.to_dict(), segments, buffers, tuple(transfers), dram, certificate)
+    wanted, ends = set[str](), dict[str, int]()
+    for group in network.groups:
+        wanted |= {t for t in choose(group).resident if can_be_resident(network, t)}
+        ends |= choose(group).ends
+    lives = _Lives(network, {t: ends.get(t, network.readers[t][-1]) for t in wanted})
+    cuts = sorted({0, *(range(len(network.groups)) if starts is None else starts), len(network.groups)})
+    pieces = [p for a, b in pairwise(cuts) for p in _cut(network, lives, choose, a, b)]
+    residents = {
+        t: (_step_of(pieces, network.producers.get(t, network.readers[t][0])), _step_of(pieces, end))
+        for t, end in lives.ends.items()
+        if any(_step_of(pieces, r) != _step_of(pieces, network.producer(t)) for r in network.readers[t])
+    }
+    steps = [_Step(network, device, residents, pieces, i, p) for i, p in enumerate(pieces)]
+    buffers = [*_resident_buffers(network, device, residents), *(b for s in steps for b in s.buffers())]
+    return Plan(
+        "",
+        device.to_dict(),
+        tuple(s.segment() for s in steps),
+        tuple(_placed(buffers, device.bank_bytes)),
+        tuple(t for s in steps for t in s.transfers()),
+        tuple(_placed(list(_regions(network, steps)), 64)),
+        Certificate("naive", Status.HEURISTIC, (), 0.0),
+    )
 
 
-def _segment(network: Network, group: Group, choice: Choice) -> Segment:
-    if group.kind is Kind.HOST:
-        return Segment(group.index, group.index, 1, 1, WeightMode.RESIDENT, 1, overlap=False)
-    out = network.maps[group.output]
-    over = network.maps[group.pieces[0].tensor] if group.kind is Kind.GLOBAL_MEAN else out
-    unit = group.window.stride[0] if group.kind is Kind.RESIZE else 1
-    rows = over.height if choice.band_rows is None else min(over.height, choice.band_rows * unit)
-    bands = band_count(network, group, rows)
-    tiled = choice.weights is not WeightMode.RESIDENT and group.kind is Kind.CONV and group.conv_groups == 1
-    mode = (WeightMode.STREAMED if bands == 1 else WeightMode.REREAD) if tiled else WeightMode.RESIDENT
-    tile = min(choice.channel_tile, out.channels) if tiled else out.channels
-    return Segment(group.index, group.index, rows, bands, mode, tile, overlap=choice.overlap)
+@dataclass(frozen=True)
+class _Lives:
+    """Resident maps and the reader in whose segment each ends."""
+
+    network: Network
+    ends: Mapping[str, int]
+
+    def streamed(self, groups: Sequence[Group]) -> tuple[str, ...]:
+        """Maps that a segment of `groups` reads, does not make and does not see resident."""
+        made = {t for g in groups for t in g.writes}
+        read = dict.fromkeys(t for g in groups for t in g.reads if t not in made)
+        return tuple(t for t in read if self.ends.get(t, -1) < groups[0].index)
 
 
-def _residents(network: Network, device: Device, resident: frozenset[str]) -> Iterator[Buffer]:
-    for tensor in sorted(resident):
-        fmap, readers = network.maps[tensor], network.readers[tensor]
-        first = network.producers.get(tensor, readers[0])
-        yield Buffer(tensor, Role.RESIDENT, tensor, fmap.height, map_row_bytes(fmap, device), 0, first, readers[-1])
+@dataclass(frozen=True)
+class _Piece:
+    """A segment to be: its groups, the maps it streams in, when it does what, and what was asked for."""
+
+    groups: tuple[Group, ...]
+    fed: tuple[str, ...]
+    schedule: Schedule
+    choice: Choice
+
+
+def _cut(network: Network, lives: _Lives, choose: Callable[[Group], Choice], start: int, stop: int) -> Iterator[_Piece]:
+    while start < stop:
+        for end in range(stop, start, -1):
+            groups = network.groups[start:end]
+            choice, fed = choose(groups[-1]), lives.streamed(groups)
+            tiled = len(groups) > 1 and any(_is_tiled(g, choice) for g in groups)
+            schedule = None if tiled else schedule_groups(network, groups, fed, choice.band_rows)
+            if schedule is not None:
+                yield _Piece(groups, fed, schedule, choice)
+                break
+        start = end
+
+
+def _step_of(pieces: Sequence[_Piece], group: int) -> int:
+    """The step at which a group runs; -1 for the group -1."""
+    return next((i for i, p in enumerate(pieces) if p.groups[0].index <= group <= p.groups[-1].index), -1)
+
+
+def _is_tiled(group: Group, choice: Choice) -> bool:
+    return choice.weights is not WeightMode.RESIDENT and group.kind is Kind.CONV and group.conv_groups == 1
+
+
+def _resident_buffers(network: Network, device: Device, residents: Mapping[str, tuple[int, int]]) -> Iterator[Buffer]:
+    for tensor, life in sorted(residents.items()):
+        fmap = network.maps[tensor]
+        yield Buffer(tensor, Role.RESIDENT, tensor, fmap.height, map_row_bytes(fmap, device), 0, *life)
 
 
 @dataclass(frozen=True)
 class _Step:
     network: Network
     device: Device
-    resident: frozenset[str]
+    residents: Mapping[str, tuple[int, int]]
+    """Resident map -> first and last step."""
+    pieces: Sequence[_Piece]
     step: int
-    group: Group
-    segment: Segment
-    early: bool
+    piece: _Piece
+
+    @property
+    def hosted(self) -> bool:
+        return self.piece.groups[0].kind is Kind.HOST
+
+    def segment(self) -> Segment:
+        groups, schedule = self.piece.groups, self.piece.schedule
+        feeds = tuple(Feed(t, r.first, r.step) for t, r in schedule.feeds.items())
+        span, overlap = (groups[0].index, groups[-1].index), self.piece.choice.overlap
+        if self.hosted:
+            return Segment(*span, 1, False, (), ())
+        return Segment(*span, schedule.bands, overlap, tuple(self._run(g) for g in groups), feeds)
 
     def buffers(self) -> Iterator[Buffer]:
-        if self.group.kind is Kind.HOST:
+        if self.hosted:
             return
-        for tensor in dict.fromkeys((*self.group.reads, self.group.output)):
-            if tensor not in self.resident:
-                yield self._stream(tensor)
-        for block in self._constants():
+        for tensor in self.piece.fed:
+            yield self._stream(tensor, Role.INPUT)
+        for tensor in (g.output for g in self.piece.groups):
+            if tensor not in self.residents:
+                yield self._stream(tensor, Role.OUTPUT if tensor in self.stored else Role.RING)
+        before = self.step > 0 and self.pieces[self.step - 1].groups[0].kind is not Kind.HOST
+        for group, block in self._constants():
             role = Role.WEIGHTS if block.name.endswith(".weights") else Role.PARAMETERS
-            tiled = role is Role.WEIGHTS and self.segment.weight_mode is not WeightMode.RESIDENT
-            rows = min(block.rows, self.segment.channel_tile * (1 + self.segment.overlap)) if tiled else block.rows
-            before = self.step > 0 and self.network.groups[self.step - 1].kind is not Kind.HOST
-            first = self.step - (self.early and before and not tiled)
+            tiled = role is Role.WEIGHTS and _is_tiled(group, self.piece.choice)
+            rows = min(block.rows, self._run(group).channel_tile * (1 + self.piece.choice.overlap))
+            first = self.step - (self.piece.choice.early and before and not tiled)
+            size = block.row_bytes(self.device)
             name = f"{self.step}:{block.name}"
-            yield Buffer(name, role, self.group.name, rows, block.row_bytes(self.device), 0, first, self.step)
+            yield Buffer(name, role, group.name, rows if tiled else block.rows, size, 0, first, self.step)
 
     def transfers(self) -> Iterator[Transfer]:
-        maps, shortcuts = self.network.maps, self.network.shortcuts
-        host = self.group.kind is Kind.HOST
-        for tensor in self.group.reads:
-            first = tensor in self.network.inputs and self.network.readers[tensor][0] == self.step
-            if tensor not in self.resident or first:
-                size, category = maps[tensor].size_bytes, self._category(tensor)
-                yield Transfer(self.step, tensor, "read", size, category, tensor in shortcuts)
-        for tensor in self.group.writes:
-            if tensor not in self.resident or tensor in self.network.outputs:
-                size, category = maps[tensor].size_bytes, self._category(tensor)
-                yield Transfer(self.step, tensor, "write", size, category, tensor in shortcuts)
-        for block in () if host else self._constants():
-            reread = block.name.endswith(".weights") and self.segment.weight_mode is WeightMode.REREAD
-            size = block.size_bytes * (self.segment.bands if reread else 1)
+        for tensor in self.from_dram:
+            yield self._moved(tensor, "read")
+        for tensor in self.stored:
+            yield self._moved(tensor, "write")
+        for group, block in self._constants():
+            mode = self._run(group).weight_mode
+            again = block.name.endswith(".weights") and mode is WeightMode.REREAD
+            size = block.size_bytes * (self.piece.schedule.bands if again else 1)
             yield Transfer(self.step, block.name, "read", size, Category.WEIGHTS)
 
-    def _constants(self) -> tuple[Constant, ...]:
-        primary = self.group.pieces[0].tensor
-        folded = primary not in self.resident and folds_input(self.group, self.network.maps[primary], self.device)
-        return constants(self.network, self.group, folded=folded and primary != self.group.residual)
+    @cached_property
+    def from_dram(self) -> tuple[str, ...]:
+        """Maps that it reads from DRAM: streamed in, or a network input that becomes resident here."""
+        kept = [t for t, (first, _) in self.residents.items() if first == self.step and t in self.network.inputs]
+        return (*self.piece.fed, *kept)
 
-    def _stream(self, tensor: str) -> Buffer:
-        group, fmap = self.group, self.network.maps[tensor]
-        rows, overlap = self.segment.band_rows, self.segment.overlap
-        name = f"{self.step}:{tensor}"
-        if tensor == group.output:
-            ring = min(fmap.height, fmap.height if self.segment.bands == 1 else rows * (1 + overlap))
-            return Buffer(name, Role.OUTPUT, tensor, ring, map_row_bytes(fmap, self.device), 0, self.step, self.step)
-        ring = 1
-        if any(p.tensor == tensor for p in group.pieces):
-            ring = window_rows(group, fmap, rows) + overlap * input_rows(group, fmap, rows).step
-        if tensor == group.residual:
-            ring = max(ring, rows * (1 + overlap))
-        ring = min(fmap.height, fmap.height if self.segment.bands == 1 else ring)
-        size = stream_row_bytes(self.network, group, tensor, self.device)
-        return Buffer(name, Role.INPUT, tensor, ring, size, 0, self.step, self.step)
+    @cached_property
+    def stored(self) -> tuple[str, ...]:
+        """Maps that it makes and that are in DRAM."""
+        made = [t for g in self.piece.groups for t in g.writes]
+        elsewhere = {t for i, p in enumerate(self.pieces) if i != self.step for t in p.fed}
+        readers = self.network.readers
+        return tuple(t for t in made if self.hosted or t in elsewhere or t in self.network.outputs or not readers[t])
 
-    def _category(self, tensor: str) -> Category:
-        if tensor in self.network.inputs:
-            return Category.INPUTS
-        return Category.OUTPUTS if tensor in self.network.outputs else Category.FEATURE_MAPS
+    def _run(self, group: Group) -> Run:
+        schedule, channels = self.piece.schedule, self.network.maps[group.output].channels
+        rows = schedule.runs[group.index]
+        mode, tile = WeightMode.RESIDENT, channels
+        if _is_tiled(group, self.piece.choice):
+            mode = WeightMode.STREAMED if schedule.bands == 1 else WeightMode.REREAD
+            tile = min(self.piece.choice.channel_tile, channels)
+        return Run(group.index, rows.first, rows.step, mode, tile)
 
+    def _constants(self) -> Iterator[tuple[Group, Constant]]:
+        for group in () if self.hosted else self.piece.groups:
+            primary = group.pieces[0].tensor
+            alone = self._readers(primary) == [group] and primary in self.piece.fed and primary != group.residual
+            folded = alone and folds_input(group, self.network.maps[primary], self.device)
+            yield from ((group, block) for block in constants(self.network, group, folded=folded))
 
-def _regions(network: Network, resident: frozenset[str]) -> list[DramRegion]:
-    last_step, wanted = len(network.groups) - 1, list[DramRegion]()
-    for tensor, fmap in network.maps.items():
-        readers = network.readers[tensor]
+    def _stream(self, tensor: str, role: Role) -> Buffer:
+        size, readers = map_row_bytes(self.network.maps[tensor], self.device), self._readers(tensor)
+        if role is Role.INPUT and len(readers) == 1:
+            size = stream_row_bytes(self.network, readers[0], tensor, self.device)
+        ahead, groups = int(self.piece.choice.overlap), self.piece.groups
+        rows = ring_rows(self.network, groups, self.piece.schedule, tensor, role.value, ahead)
+        return Buffer(f"{self.step}:{tensor}", role, tensor, rows, size, 0, self.step, self.step)
+
+    def _readers(self, tensor: str) -> list[Group]:
+        return [g for g in self.piece.groups if tensor in g.reads]
+
+    def _moved(self, tensor: str, direction: str) -> Transfer:
+        network, category = self.network, Category.FEATURE_MAPS
         if tensor in network.inputs:
-            wanted.append(DramRegion(tensor, 0, fmap.size_bytes, 0, readers[-1]))
+            category = Category.INPUTS
         elif tensor in network.outputs:
-            wanted.append(DramRegion(tensor, 0, fmap.size_bytes, network.producers[tensor], last_step))
-        elif tensor not in resident:
-            first = network.producers[tensor]
-            wanted.append(DramRegion(tensor, 0, fmap.size_bytes, first, max((first, *readers))))
-    return _placed(wanted, 64)
+            category = Category.OUTPUTS
+        size = network.maps[tensor].size_bytes
+        return Transfer(self.step, tensor, direction, size, category, tensor in network.shortcuts)
+
+
+def _regions(network: Network, steps: Sequence[_Step]) -> Iterator[DramRegion]:
+    made = {t: s.step for s in steps for t in s.stored}
+    for tensor, fmap in network.maps.items():
+        if tensor not in made and tensor not in network.inputs:
+            continue
+        first = made.get(tensor, 0)
+        last = max([first, *(s.step for s in steps if tensor in s.from_dram)])
+        yield DramRegion(tensor, 0, fmap.size_bytes, first, len(steps) - 1 if tensor in network.outputs else last)
 
 
 def _placed(wanted: list[Rectangle], unit: int) -> list[Rectangle]:
