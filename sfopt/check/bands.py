@@ -22,7 +22,7 @@ def check_bands(view: View, step: int) -> None:
         total, reached = rows_to_run(view.network, group), done[group.index][-1]
         require(reached == total, 3, f"`{group.name}` has run {reached} of {total} rows after segment {step}")
         there[group.output] = done[group.index] if group.kind is not Kind.GLOBAL_MEAN else [0] * segment.bands + [1]
-    for tensor, schedule in view.feed_rows(step).items():
+    for tensor, schedule in view.feed_rows[step].items():
         there[tensor] = _after_each_band(schedule, segment.bands)
     for tensor, until_last in there.items():
         b, height = view.operand(step, tensor), view.network.maps[tensor].height
@@ -32,9 +32,8 @@ def check_bands(view: View, step: int) -> None:
         require(whole, 3, f"`{b.name}` has {reached} rows in the only band of segment {step}, its map {height}")
         rows = [*until_last, height]  # what no band needs is read behind the last one
         _check_written(b, segment, rows)
-        for group in groups:
-            if tensor in group.reads:
-                _check_read(view, group, b, segment, done[group.index], rows)
+        for group in view.inside_readers(step, tensor):
+            _check_read(view, group, b, segment, done[group.index], rows)
 
 
 def _after_each_band(rows: RowSchedule, bands: int) -> list[int]:

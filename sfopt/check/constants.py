@@ -31,8 +31,9 @@ def _check_weight_mode(view: View, step: int, segment: Segment, group: Group) ->
     require(plain, 4, f"{where} is {group.kind}, {mode} needs a plain conv")
     count = len(segment.runs)
     require(count == 1, 4, f"{where} is {mode} among {count} groups, needs a segment of its own")
-    require(0 < tile < channels, 4, f"{where} has a tile of {tile} of {channels} channels")
-    require(tile % lanes == 0, 4, f"{where} has a tile of {tile} channels, no multiple of {lanes}")
+    require(0 < tile <= channels, 4, f"{where} has a tile of {tile} of {channels} channels")
+    whole = tile % lanes == 0 or tile == channels
+    require(whole, 4, f"{where} has a tile of {tile} channels, no multiple of {lanes} nor all {channels}")
     right = (segment.bands == 1) == (mode is WeightMode.STREAMED)
     require(right, 4, f"{where} is {mode} with {segment.bands} bands")
 

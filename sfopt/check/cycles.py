@@ -42,7 +42,7 @@ def _edge_and_rest(view: View, t: Transfer) -> tuple[int, int]:
         fmap, bands = maps[t.tensor], segment.bands
         row_bytes, reading = fmap.width * fmap.channels, b.role is Role.INPUT
         if reading:
-            rows = view.feed_rows(t.segment)[t.tensor]
+            rows = view.feed_rows[t.segment][t.tensor]
             return cost.stream_cycles(row_bytes, rows, bands, view.device, reading=True)
         group = view.network.groups[view.network.producers[t.tensor]]
         if group.kind is not Kind.GLOBAL_MEAN:

@@ -13,21 +13,22 @@ __all__ = ["check_streams"]
 
 def check_streams(view: View) -> set[str]:
     """Check INPUT, OUTPUT and RING buffers, feeds and runs of every segment; returns the buffers' names."""
-    known = set[str]()
-    for step, segment, groups in view.segments:
-        feeds, fed = sorted(f.tensor for f in segment.feeds), sorted(view.fed(step))
+    for step, segment, _ in view.segments:
+        feeds, fed = sorted(f.tensor for f in segment.feeds), sorted(view.fed[step])
         require(feeds == fed, 3, f"segment {step} has feeds of {feeds}, needs {fed}")
-        known |= _inputs(view, step, groups) | _outputs(view, step)
+    known = set[str]()
+    for step, _, groups in view.segments:
+        known |= _inputs(view, step) | _outputs(view, step)
         _check_company(step, groups)
         check_bands(view, step)
     return known
 
 
-def _inputs(view: View, step: int, groups: tuple[Group, ...]) -> set[str]:
+def _inputs(view: View, step: int) -> set[str]:
     """An INPUT for each map that is streamed in; folded only for a single reader."""
     network, device, known = view.network, view.device, set[str]()
-    for tensor in view.fed(step):
-        readers = [g for g in groups if tensor in g.reads]
+    for tensor in view.fed[step]:
+        readers = view.inside_readers(step, tensor)
         row_bytes = cost.map_row_bytes(network.maps[tensor], device)
         if len(readers) == 1:
             row_bytes = cost.stream_row_bytes(network, readers[0], tensor, device)
@@ -38,7 +39,7 @@ def _inputs(view: View, step: int, groups: tuple[Group, ...]) -> set[str]:
 def _outputs(view: View, step: int) -> set[str]:
     """An OUTPUT for each map that is made and goes to DRAM, a RING for each that only this segment reads; none if resident."""
     known = set[str]()
-    for tensor in view.made(step):
+    for tensor in view.made[step]:
         if not view.keeps(step, tensor):
             role = Role.OUTPUT if tensor in view.in_dram else Role.RING
             row_bytes = cost.map_row_bytes(view.network.maps[tensor], view.device)

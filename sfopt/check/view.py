@@ -13,7 +13,7 @@ __all__ = ["View"]
 
 
 class View:
-    """What every rule needs to know. Valid once the cover has been checked: `steps` and all behind it follow from that."""
+    """What several rules need to know. Valid once the cover has been checked, `feed_rows` once the feeds have been, too."""
 
     def __init__(self, plan: Plan, network: Network, device: Device) -> None:
         self.plan, self.network, self.device = plan, network, device
@@ -39,7 +39,7 @@ class View:
     @cached_property
     def makers(self) -> Mapping[str, int]:
         """Feature map -> step of its producer (network inputs absent)."""
-        return {name: step for step in range(len(self.plan.segments)) for g in self.groups(step) for name in g.writes}
+        return {name: step for step, names in enumerate(self.made) for name in names}
 
     @cached_property
     def readers(self) -> Mapping[str, tuple[int, ...]]:
@@ -67,23 +67,35 @@ class View:
         b = self.resident.get(tensor)
         return b is not None and b.first_step <= step <= b.last_step
 
-    def made(self, step: int) -> tuple[str, ...]:
-        """Maps that a segment makes."""
-        return tuple(name for g in self.groups(step) for name in g.writes)
+    @cached_property
+    def made(self) -> tuple[tuple[str, ...], ...]:
+        """For each step, the maps that its segment makes."""
+        return tuple(
+            tuple(name for g in self.groups(step) for name in g.writes) for step in range(len(self.plan.segments))
+        )
 
-    def fed(self, step: int) -> tuple[str, ...]:
-        """Maps that a segment streams in: it reads them, does not make them and does not see them resident."""
-        made, read = {*self.made(step)}, dict.fromkeys(name for g in self.groups(step) for name in g.reads)
-        return tuple(name for name in read if name not in made and not self.keeps(step, name))
+    @cached_property
+    def fed(self) -> tuple[tuple[str, ...], ...]:
+        """For each step, the maps that its segment streams in: it reads them, does not make them, does not see them resident."""
+        found = []
+        for step, made in enumerate(self.made):
+            inside, read = {*made}, dict.fromkeys(name for g in self.groups(step) for name in g.reads)
+            found.append(tuple(name for name in read if name not in inside and not self.keeps(step, name)))
+        return tuple(found)
+
+    def inside_readers(self, step: int, tensor: str) -> tuple[Group, ...]:
+        """The groups of a segment that read a map."""
+        segment, groups = self.plan.segments[step], self.network.groups
+        return tuple(groups[i] for i in self.network.readers[tensor] if segment.first <= i <= segment.last)
 
     def loads(self, step: int) -> tuple[str, ...]:
         """Maps that a segment reads from DRAM: what it streams in, and a network input that becomes resident there."""
         kept = [n for n in self.network.inputs if n in self.resident and self.resident[n].first_step == step]
-        return (*self.fed(step), *kept)
+        return (*self.fed[step], *kept)
 
     def stores(self, step: int) -> tuple[str, ...]:
         """Maps that a segment writes to DRAM."""
-        return tuple(name for name in self.made(step) if name in self.in_dram)
+        return tuple(name for name in self.made[step] if name in self.in_dram)
 
     def operand(self, step: int, tensor: str) -> Buffer:
         """The buffer through which a segment sees a map."""
@@ -92,18 +104,20 @@ class View:
     def folded(self, step: int, group: Group) -> bool:
         """Rule 4: whether a group's weights are laid out for an input that the DMA folds."""
         first = group.pieces[0].tensor
-        alone = sum(first in g.reads for g in self.groups(step)) == 1
-        may_fold = cost.folds_input(group, self.network.maps[first], self.device)
-        return may_fold and alone and first in self.fed(step)
+        if not cost.folds_input(group, self.network.maps[first], self.device):
+            return False
+        return first in self.fed[step] and self.inside_readers(step, first) == (group,)
 
     def run_rows(self, step: int, group: Group) -> RowSchedule:
         """Rows that a group has run through after each band."""
         run = self.plan.segments[step].run(group.index)
         return RowSchedule(run.first, run.step, rows_to_run(self.network, group))
 
-    def feed_rows(self, step: int) -> Mapping[str, RowSchedule]:
-        """For each map that a segment streams in, its rows that are there after each band."""
-        heights = self.network.maps
-        return {
-            f.tensor: RowSchedule(f.first, f.step, heights[f.tensor].height) for f in self.plan.segments[step].feeds
-        }
+    @cached_property
+    def feed_rows(self) -> tuple[Mapping[str, RowSchedule], ...]:
+        """For each step, the maps that its segment streams in, and their rows that are there after each band."""
+        maps = self.network.maps
+        return tuple(
+            {f.tensor: RowSchedule(f.first, f.step, maps[f.tensor].height) for f in segment.feeds}
+            for segment in self.plan.segments
+        )
