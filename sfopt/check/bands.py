@@ -31,9 +31,9 @@ def check_bands(view: View, step: int) -> None:
         whole = segment.bands > 1 or reached == height
         require(whole, 3, f"`{b.name}` has {reached} rows in the only band of segment {step}, its map {height}")
         rows = [*until_last, height]  # what no band needs is read behind the last one
-        _check_written(b, segment, rows)
         for group in view.inside_readers(step, tensor):
             _check_read(view, group, b, segment, done[group.index], rows)
+        _check_written(b, segment, rows)
 
 
 def _after_each_band(rows: RowSchedule, bands: int) -> list[int]:

@@ -13,13 +13,13 @@ __all__ = ["check_streams"]
 
 def check_streams(view: View) -> set[str]:
     """Check INPUT, OUTPUT and RING buffers, feeds and runs of every segment; returns the buffers' names."""
-    for step, segment, _ in view.segments:
+    for step, segment, groups in view.segments:
+        _check_company(step, groups)
         feeds, fed = sorted(f.tensor for f in segment.feeds), sorted(view.fed[step])
         require(feeds == fed, 3, f"segment {step} has feeds of {feeds}, needs {fed}")
     known = set[str]()
-    for step, _, groups in view.segments:
+    for step, _, _ in view.segments:
         known |= _inputs(view, step) | _outputs(view, step)
-        _check_company(step, groups)
         check_bands(view, step)
     return known
 
