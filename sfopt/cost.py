@@ -239,7 +239,7 @@ def stream_cycles(row_bytes: int, rows: RowSchedule, bands: int, device: Device,
     A piece is what one band moves, and pays the latency. The first that streams in and the last that streams out have no
     computing of their own segment to hide behind.
     """
-    moved = [size for size, _ in rows.sizes(bands) if size]
+    moved = [size for size, _ in rows.sizes(bands) if size] or [rows.total]  # or all behind the last band
     pieces = sum(count for size, count in rows.sizes(bands) if size)
     edge = moved[0 if reading else -1] * row_bytes
     rest = rows.total * row_bytes - edge
