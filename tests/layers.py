@@ -1,5 +1,6 @@
 """Layers for tests: one instruction's worth of work, assembled in each of the ways that a program can cut it."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -119,8 +120,18 @@ class Layer:
         asm.store("out", BANKS["out"], self.out_shape, wait="c")
         return asm.build()
 
-    def bands(self, band: int, x_rows: tuple[int, int, int], *, tile: int | None = None) -> Program:
-        """Row bands. `x_rows`: rows of x at index 0, at each further one, and of its ring. With `tile`, weights stream per band."""
+    def bands(
+        self,
+        band: int,
+        x_rows: tuple[int, int, int],
+        *,
+        tile: int | None = None,
+        setups: Sequence[Mapping[str, int]] = (),
+    ) -> Program:
+        """Row bands. `x_rows`: rows of x at index 0, at each further one, and of its ring. With `tile`, weights stream per band.
+
+        `setups` are executed in every band before COMPUTE.
+        """
         asm = self.start()
         mean = self.setup["kind"] == ComputeKind.GLOBAL_MEAN
         total = self.x.shape[0] if mean else self.out_shape[0]
@@ -136,6 +147,8 @@ class Layer:
             asm.load("residual", BANKS["residual"], self.residual.shape, wait="c", first=band, step=band, ring=band)
         wait = "" if self.residual is not None else "c"
         asm.load("x", BANKS["x"], self.x.shape, wait=wait, signal="c", first=first, step=step, ring=ring)
+        for setup in setups:
+            asm.emit(Opcode.SETUP, **setup)
         more = {"x_ring": ring, "out_ring": 1 if mean else band, "first": band, "step": band, "residual_ring": band}
         if mean:
             asm.emit(Opcode.COMPUTE, "l", "l", **self.compute_fields(**more))

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from itertools import pairwise
 from typing import TypeVar
 
 from naive_schedule import Schedule, ring_rows, schedule_groups
@@ -71,7 +72,7 @@ def naive_plan(
         ends |= choose(group).ends
     lives = _Lives(network, {t: ends.get(t, network.readers[t][-1]) for t in wanted})
     cuts = sorted({0, *(range(len(network.groups)) if starts is None else starts), len(network.groups)})
-    pieces = [p for a, b in zip(cuts, cuts[1:], strict=False) for p in _cut(network, lives, choose, a, b)]
+    pieces = [p for a, b in pairwise(cuts) for p in _cut(network, lives, choose, a, b)]
     residents = {
         t: (_step_of(pieces, network.producers.get(t, network.readers[t][0])), _step_of(pieces, end))
         for t, end in lives.ends.items()

@@ -8,7 +8,7 @@ from math import ceil, lcm
 from sfopt.groups import Group, Kind, Network
 from sfopt.rows import RowSchedule, row_rate, rows_read, rows_to_run
 
-__all__ = ["Schedule", "ring_rows", "schedule_groups"]
+__all__ = ["Schedule", "ring_rows", "schedule_groups", "spans_read"]
 
 Rates = dict[int | str, Fraction]
 """Rows of a group (by index) or of a map (by name) for each row of the group that sets the pace."""
@@ -65,7 +65,7 @@ def ring_rows(network: Network, groups: Sequence[Group], schedule: Schedule, ten
     rows = [there.after(i) - there.after(i - 1 - behind) for i in range(schedule.bands)]
     for group in groups:
         if tensor in group.reads:
-            spans = _spans_read(network, group, tensor, schedule.runs[group.index], schedule.bands)
+            spans = spans_read(network, group, tensor, schedule.runs[group.index], schedule.bands)
             rows += [there.after(i + before) - first for i, first, _ in spans]
     return min(height, max(rows))
 
@@ -139,11 +139,11 @@ def _needed(
     network: Network, readers: Sequence[Group], tensor: str, step: int, bands: int, runs: Mapping[int, RowSchedule]
 ) -> int:
     """The fewest rows of `tensor` in band 0 that, `step` more in every other, are in time for all readers."""
-    spans = [span for g in readers for span in _spans_read(network, g, tensor, runs[g.index], bands)]
+    spans = [span for g in readers for span in spans_read(network, g, tensor, runs[g.index], bands)]
     return max([last - i * step for i, _, last in spans], default=0)
 
 
-def _spans_read(
+def spans_read(
     network: Network, group: Group, tensor: str, run: RowSchedule, bands: int
 ) -> Iterator[tuple[int, int, int]]:
     """(band, first row, row behind the last) that `group` reads of `tensor` in every band in which it makes rows."""

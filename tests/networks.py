@@ -64,6 +64,17 @@ class GraphBuilder:
         }
         return self._op("QLinearConv", (x, w, b), (1, channels, side[0], side[1]), attributes)
 
+    def conv_with(self, x: str, channels: int, kernel: tuple[int, int], *, group: int = 1, **changes: Attribute) -> str:
+        """A convolution of any geometry, without bias; `changes` replace attributes."""
+        depth, height, width = self.shape(x)
+        attributes = {"strides": (1, 1), "pads": (0, 0, 0, 0), "dilations": (1, 1)} | changes
+        (top, left, bottom, right), stride, dilation = (attributes[k] for k in ("pads", "strides", "dilations"))
+        rows = (height + top + bottom - dilation[0] * (kernel[0] - 1) - 1) // stride[0] + 1
+        columns = (width + left + right - dilation[1] * (kernel[1] - 1) - 1) // stride[1] + 1
+        w = self._weights(f"t{len(self.ops)}.w", (channels, depth // group, *kernel))
+        attributes |= {"kernel_shape": kernel, "group": group}
+        return self._op("QLinearConv", (x, w), (1, channels, rows, columns), attributes)
+
     def depthwise(self, x: str, kernel: int = 3, stride: int = 1) -> str:
         """Depthwise convolution, channel multiplier 1."""
         channels = self.shape(x)[0]

@@ -1,29 +1,24 @@
 """Plan -> program -> machine: however a network is run, no fault, the plan's bytes, and ONNX Runtime's numbers in every tensor."""
 
-from collections import Counter
 from dataclasses import replace
 from itertools import product
 
 import numpy as np
 import pytest
-from naive_plan import Choice, can_be_resident, naive_plan
+from emit_cases import DEVICE, Case, residencies
+from naive_plan import Choice, naive_plan
 from networks import GraphBuilder, efficientnet_b0, mobilenet_v2, random_network, resnet50
 
-import sfopt_ort
-from sfopt.device import Device
 from sfopt.errors import InternalError, ProgramError, SimulationFault
-from sfopt.graph import Attribute, Op, Tensor
+from sfopt.graph import Op, Tensor
 from sfopt.groups import Kind, Network
-from sfopt.host import run_host_ops
-from sfopt.plan import Plan, WeightMode
+from sfopt.plan import WeightMode
 from sfopt_fpga import loops
 from sfopt_fpga.emit import emit
 from sfopt_fpga.isa import ENGINES, Axis, Engine, Opcode, decode, encode
-from sfopt_fpga.program import HostCall, Program
-from sfopt_fpga.simulator import SimulationResult, simulate
+from sfopt_fpga.program import Program
 from sfopt_fpga.tokens import others
 
-DEVICE = Device("small", "for tests", 8, 8, 10**8, 1 << 11, 256, 64, 10**9, 20, 16)
 MODES = [
     Choice(band_rows=band, weights=weights, overlap=overlap, early=early, channel_tile=tile)
     for band, (weights, tile), overlap, early in product(
@@ -40,66 +35,6 @@ def mode_name(choice: Choice) -> str:
     flags = ("overlap",) * choice.overlap + ("early",) * choice.early
     tile = () if choice.weights is WeightMode.RESIDENT else (f"tile{choice.channel_tile}",)
     return "-".join((rows, *tile, *flags))
-
-
-def residencies(network: Network, seed: int = 0) -> list[frozenset[str]]:
-    """Nothing, everything that may be, and a random half of it."""
-    maps = [t for t in network.maps if can_be_resident(network, t)]
-    r = np.random.default_rng(seed)
-    return [frozenset(), frozenset(maps), frozenset(t for t in maps if r.random() < 0.5)]
-
-
-def random_inputs(network: Network, seed: int = 0) -> dict[str, np.ndarray]:
-    r = np.random.default_rng(seed)
-    return {n: r.integers(-128, 128, network.graph.tensor(n).shape, dtype=np.int8) for n in network.inputs}
-
-
-def hwc(array: np.ndarray) -> np.ndarray:
-    return array[0].transpose(1, 2, 0)
-
-
-class Case:
-    """A network, its input and what ONNX Runtime makes of it."""
-
-    def __init__(self, network: Network, seed: int = 0) -> None:
-        self.network = network
-        self.inputs = random_inputs(network, seed)
-        self.expected = sfopt_ort.run(sfopt_ort.accelerator_part(network), self.inputs)
-
-    def host(self, call: HostCall, given: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-        graph = self.network.graph
-        group = next(g for g in self.network.groups if g.name == call.label)
-        feeds = {n: v.transpose(2, 0, 1)[None] for n, v in given.items()}
-        values = run_host_ops(graph, [graph.ops_by_name[n] for n in group.host_ops], feeds)
-        return {p.tensor: hwc(values[p.tensor]) for p in call.writes}
-
-    def simulate(self, program: Program) -> SimulationResult:
-        return simulate(program, {n: hwc(v) for n, v in self.inputs.items()}, self.host, capture=True)
-
-    def differing(self, result: SimulationResult) -> list[str]:
-        """Tensors that are not what they must be."""
-        made = [g.output for g in self.network.groups if g.kind is not Kind.HOST]
-        wrong = [t for t in made if not np.array_equal(result.tensors[t], hwc(self.expected[t]))]
-        return wrong + [t for t in self.network.outputs if not np.array_equal(result.outputs[t], hwc(self.expected[t]))]
-
-    def check(self, plan: Plan) -> Program:
-        program = emit(plan, self.network, DEVICE)
-        result = self.simulate(program)
-        assert self.differing(result) == []
-        assert moved_bytes(result) == promised_bytes(plan)
-        return program
-
-
-def promised_bytes(plan: Plan) -> dict[tuple[str, str], int]:
-    promised = Counter[tuple[str, str]]()
-    for transfer in plan.transfers:
-        promised[transfer.tensor, transfer.direction] += transfer.size_bytes
-    return dict(promised)
-
-
-def moved_bytes(result: SimulationResult) -> dict[tuple[str, str], int]:
-    tables = (("read", result.reads), ("write", result.writes))
-    return {(name, direction): size for direction, table in tables for name, size in table.items() if size}
 
 
 @pytest.mark.parametrize("seed", range(8))
@@ -125,33 +60,19 @@ def test_modes_mixed_from_group_to_group(seed: int) -> None:
     Case(network, seed).check(naive_plan(network, DEVICE, lambda group: choices[group.index]))
 
 
-def conv_op(
-    b: GraphBuilder, x: str, channels: int, kernel: tuple[int, int], *, group: int = 1, **changes: Attribute
-) -> str:
-    """A convolution with any geometry; `changes` replace attributes."""
-    depth, height, width = b.shape(x)
-    attributes = {"kernel_shape": kernel, "strides": (1, 1), "pads": (0, 0, 0, 0), "dilations": (1, 1), "group": group}
-    attributes |= changes
-    (top, left, bottom, right), stride, dilation = (attributes[k] for k in ("pads", "strides", "dilations"))
-    rows = (height + top + bottom - dilation[0] * (kernel[0] - 1) - 1) // stride[0] + 1
-    columns = (width + left + right - dilation[1] * (kernel[1] - 1) - 1) // stride[1] + 1
-    w = b._weights(f"t{len(b.ops)}.w", (channels, depth // group, *kernel))
-    return b._op("QLinearConv", (x, w), (1, channels, rows, columns), attributes)
-
-
 def folded(b: GraphBuilder) -> list[str]:
     x = b.input(2, 9, 11)
     return [
-        conv_op(b, x, 11, (3, 4), strides=(2, 3), pads=(1, 2, 0, 1)),
-        b.relu(conv_op(b, x, 5, (2, 3), pads=(0, 1, 1, 0))),
+        b.conv_with(x, 11, (3, 4), strides=(2, 3), pads=(1, 2, 0, 1)),
+        b.relu(b.conv_with(x, 5, (2, 3), pads=(0, 1, 1, 0))),
     ]
 
 
 def geometries(b: GraphBuilder) -> list[str]:
     x = b.input(12, 10, 9)
-    grouped = conv_op(b, x, 20, (3, 3), group=4, pads=(1, 1, 1, 1))
-    dilated = conv_op(b, x, 7, (3, 2), dilations=(2, 3), pads=(2, 0, 1, 3), strides=(1, 2))
-    return [grouped, dilated, conv_op(b, dilated, 10, (5, 1), pads=(4, 0, 4, 0), strides=(2, 1))]
+    grouped = b.conv_with(x, 20, (3, 3), group=4, pads=(1, 1, 1, 1))
+    dilated = b.conv_with(x, 7, (3, 2), dilations=(2, 3), pads=(2, 0, 1, 3), strides=(1, 2))
+    return [grouped, dilated, b.conv_with(dilated, 10, (5, 1), pads=(4, 0, 4, 0), strides=(2, 1))]
 
 
 def skipping(b: GraphBuilder) -> list[str]:
@@ -383,9 +304,6 @@ def test_emitting_twice_gives_the_same_file() -> None:
 def test_refusals_name_what_is_wrong() -> None:
     network = random_network(3)
     plan = naive_plan(network, DEVICE, Choice())
-    first, *rest = plan.segments
-    with pytest.raises(InternalError, match=r"segment 0 holds groups 0\.\.1"):
-        emit(replace(plan, segments=(replace(first, last=1), *rest)), network, DEVICE)
     with pytest.raises(InternalError, match="no whole words"):
         emit(replace(plan, buffers=(replace(plan.buffers[0], offset=3), *plan.buffers[1:])), network, DEVICE)
     with pytest.raises(ProgramError, match=r"LOAD\.base"):

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from sfopt_fpga.isa import FORMATS, WORD_BITS
+from sfopt_fpga.isa import FORMATS, LOOP_BODY_WORDS, WORD_BITS
 from sfopt_fpga.isa_table import isa_table
 
 PAGE = Path(__file__).parents[1] / "docs" / "machine.md"
@@ -17,6 +17,10 @@ def parts(text: str) -> tuple[str, str, str]:
 
 def test_page_has_the_table_of_the_instruction_set() -> None:
     assert parts(PAGE.read_text(encoding="utf-8"))[1].strip() == isa_table().strip()
+
+
+def test_page_has_the_size_of_the_loop_buffer() -> None:
+    assert f"a buffer of {LOOP_BODY_WORDS} words" in PAGE.read_text(encoding="utf-8")
 
 
 def test_table_has_every_instruction_and_field() -> None:

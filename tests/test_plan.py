@@ -15,9 +15,11 @@ from sfopt.plan import (
     Category,
     Certificate,
     DramRegion,
+    Feed,
     Objective,
     Plan,
     Role,
+    Run,
     Segment,
     Status,
     Transfer,
@@ -32,7 +34,17 @@ plans = st.builds(
     names,
     st.dictionaries(names, st.one_of(counts, names, st.dictionaries(names, names, max_size=2)), max_size=3),
     st.lists(
-        st.builds(Segment, counts, counts, counts, counts, st.sampled_from(WeightMode), counts, st.booleans()),
+        st.builds(
+            Segment,
+            counts,
+            counts,
+            counts,
+            st.booleans(),
+            st.lists(st.builds(Run, counts, counts, counts, st.sampled_from(WeightMode), counts), max_size=2).map(
+                tuple
+            ),
+            st.lists(st.builds(Feed, names, counts, counts), max_size=2).map(tuple),
+        ),
         max_size=3,
     ).map(tuple),
     st.lists(

@@ -173,6 +173,14 @@ def test_global_mean(band, residual):
     check(layer.frame() if band is None else layer.bands(band, (band, band, band)), layer, expected)
 
 
+@pytest.mark.parametrize("band", [1, 3])
+def test_global_mean_goes_on_behind_another_setup(band):
+    setup = {"kind": ComputeKind.GLOBAL_MEAN, "out_height": 1, "out_width": 1, "out_channels": 6, "out_zero": 3}
+    layer = Layer(setup, random_int8(7, 5, 6), parameters=pack_channels(np.array([70], np.int32), np.array([0.03], F)))
+    program = layer.bands(band, (band, band, band), setups=[copy_layer().full_setup, layer.full_setup])
+    check(program, layer, ref.global_mean(layer.x, 70, 0.03, 3))
+
+
 @pytest.mark.parametrize("band", [None, 2, 4])
 def test_resize(band):
     setup = {

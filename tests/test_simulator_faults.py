@@ -310,6 +310,7 @@ LOOPS = {
     "a loop over rows is already running": [(Axis.ROWS, 2, 2), (Axis.ROWS, 2, 1)],
     "count 0 and body 1 must be above 0": [(Axis.ROWS, 0, 1)],
     "count 2 and body 0 must be above 0": [(Axis.ROWS, 2, 0)],
+    "its body of 1025 words does not fit the buffer of 1024": [(Axis.ROWS, 2, 1025)],
     "its body of 9 words ends behind word": [(Axis.ROWS, 2, 9)],
     "its body of 2 words ends behind word 2": [(Axis.ROWS, 2, 1), (Axis.CHANNELS, 2, 2)],
 }

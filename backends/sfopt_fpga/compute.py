@@ -32,6 +32,7 @@ from sfopt_fpga.parameters import (
     unpack_table,
 )
 from sfopt_fpga.sequencer import Step, rows_of
+from sfopt_fpga.sums import Sums
 
 __all__ = ["Band", "Computer", "compute_span"]
 
@@ -57,7 +58,7 @@ def compute_span(step: Step, setup: Mapping[str, int]) -> tuple[tuple[int, int],
 
 
 class Computer:
-    """State between COMPUTE instructions: the present SETUP and the sums of a global mean that has not seen all rows."""
+    """State between COMPUTE instructions: the present SETUP and the sums of a global mean."""
 
     def __init__(self, scratchpad: Scratchpad) -> None:
         self.scratchpad = scratchpad
@@ -65,14 +66,13 @@ class Computer:
         self.layout = ParameterLayout.of(
             {"kind": ComputeKind.COPY, "binary": 0, "has_scale": 0, "has_table0": 0, "has_table1": 0}
         )
-        self.sums: Int32Array = np.zeros(0, np.int32)
+        self.sums = Sums()
 
     def configure(self, step: Step) -> None:
         """Execute a SETUP. Faults for a geometry that no operation has."""
         check_setup(step)
         self.setup = step.fields
         self.layout = ParameterLayout.of(step.fields)
-        self.sums = np.zeros(step.fields["out_channels"], np.int32)
 
     def run(self, access: Access) -> Band | None:
         """Execute a COMPUTE; None if it writes nothing."""
@@ -155,10 +155,7 @@ class _Instruction:
         return self._requantised(acc, self.channels)
 
     def _mean(self, x: Int8Array) -> Int8Array | None:
-        sums = self.computer.sums[self.channels[0] : self.channels[1]]
-        if self.rows[0] == 0:
-            sums[:] = 0
-        sums += x.sum(axis=(0, 1), dtype=np.int32)
+        sums = self.computer.sums.add(self.access.step, x, self.rows, self.channels)
         if not self.final:
             return None
         return self._requantised(sums[None, None].copy(), (0, 1))

@@ -1,35 +1,40 @@
 """Plan -> Program.
 
-Each step becomes: LOAD what it needs whole (constants, maps that do not stream), SETUP, COMPUTE, STORE; with several bands or
-channel tiles, a loop over them. Constants that the plan keeps from the step before are loaded behind that step's own loads.
+Each segment becomes: LOAD what it needs whole (constants, maps that do not stream), then SETUP and COMPUTE of its groups in order,
+then STORE; with several bands or channel tiles, a loop over them whose body starts with the LOADs of all feeds. Constants that
+the plan keeps from the step before are loaded behind that step's own loads.
 Between steps the rule is simple: loads of a step start when compute and store are done with the step before, and so does its
 compute, which also waits for the step's loads. What the plan overlaps runs on credits inside loops and on constants loaded early.
 """
 
 from collections.abc import Iterator, Sequence
 
-from sfopt.cost import Constant
 from sfopt.device import Device
-from sfopt.errors import InternalError
+from sfopt.errors import InternalError, ProgramError
 from sfopt.groups import Group, Kind, Network
-from sfopt.plan import Plan, Role, WeightMode
-from sfopt_fpga.isa import Axis, Engine, Opcode
+from sfopt.plan import Plan
+from sfopt_fpga.expose import exposed_maps, with_all_in_dram
+from sfopt_fpga.isa import LOOP_BODY_WORDS, Axis, Engine, Opcode
 from sfopt_fpga.kernels import compute_word, setup_word
 from sfopt_fpga.linker import Draft, link_program
 from sfopt_fpga.loops import Body, band_loop, reread_loop
-from sfopt_fpga.operands import Operands, whole
+from sfopt_fpga.operands import Operands
 from sfopt_fpga.program import Program
+from sfopt_fpga.stage import Stage, whole
 from sfopt_fpga.tokens import Tape, Word
 
 __all__ = ["emit"]
 
 
-def emit(plan: Plan, network: Network, device: Device) -> Program:
-    """The program that executes `plan`.
+def emit(plan: Plan, network: Network, device: Device, *, expose: bool = False) -> Program:
+    """The program that executes `plan`; with `expose`, one that leaves every map in DRAM, and has all of them as outputs.
 
     Raises ProgramError when a figure does not fit its field, InternalError for a plan that breaks the rules.
     """
-    return link_program(_Writer(plan, network, device).write(), plan, network, device)
+    if expose:
+        plan = with_all_in_dram(plan, network)
+    outputs = exposed_maps(network) if expose else network.outputs
+    return link_program(_Writer(plan, network, device).write(), plan, network, device, outputs)
 
 
 class _Writer:
@@ -40,47 +45,44 @@ class _Writer:
         self.spans: list[tuple[int, int]] = []
         self.host_groups: list[Group] = []
         self.traces: list[tuple[Word, str, int]] = []
-        buffers = {b.name: b for b in plan.buffers}
-        self.steps = tuple(
-            Operands(plan, network, device, buffers, step, network.groups[s.first])
-            for step, s in enumerate(plan.segments)
-        )
+        buffers, in_dram = {b.name: b for b in plan.buffers}, frozenset(d.tensor for d in plan.dram)
+        steps = range(len(plan.segments))
+        self.stages = tuple(Stage(plan, network, device, buffers, in_dram, step) for step in steps)
+        self.members = tuple(tuple(Operands(s, g) for g in s.groups if g.kind is not Kind.HOST) for s in self.stages)
 
     def write(self) -> Draft:
         """All steps, then END, which belongs to the last of them."""
-        for step in self.steps:
-            if step.segment.first != step.segment.last:
-                groups = f"{step.segment.first}..{step.segment.last}"
-                raise InternalError(f"segment {step.step} holds groups {groups}, one can be emitted")
+        for stage, members in zip(self.stages, self.members, strict=True):
             start = len(self.tape.words)
-            if step.group.kind is Kind.HOST:
-                self.tape.stop(Word(Opcode.HOST, {"index": len(self.host_groups)}))
-                self.host_groups.append(step.group)
+            if members:
+                self._segment(stage, members)
             else:
-                self._step(step)
-            if step is self.steps[-1]:
+                self.tape.stop(Word(Opcode.HOST, {"index": len(self.host_groups)}))
+                self.host_groups += stage.groups
+            if stage is self.stages[-1]:
                 self.tape.stop(Word(Opcode.END))
             self.spans.append((start, len(self.tape.words) - 1))
         return Draft(self.tape.words, self.spans, self.host_groups, self.traces)
 
-    def _step(self, step: Operands) -> None:
-        maps = step.network.maps
-        self._load([*_constants(step, step.step), *(step.load_map(t, whole(maps[t])) for t in _whole_maps(step))])
-        following = self.steps[step.step + 1 : step.step + 2]
-        early = [word for later in following for word in _constants(later, step.step)]
-        loop = self._loop(step)
+    def _segment(self, stage: Stage, members: Sequence[Operands]) -> None:
+        maps, step = stage.network.maps, stage.step
+        arriving = [stage.load_map(t, whole(maps[t])) for t in stage.arrives_whole]
+        self._load([*(w for m in members for w in m.load_constants(step)), *arriving])
+        following = self.members[step + 1] if step + 1 < len(self.members) else ()
+        early = [w for m in following for w in m.load_constants(step)]
+        loop = self._loop(stage, members)
         if loop is None:
             self.tape.barrier(Engine.COMPUTE)
             self._load(early)
-            for word in self._computes(step):
+            for word in self._computes(members):
                 self.tape.issue(word)
         else:
-            self._run_loop(step, loop, early)
-        for tensor in step.streams:
-            self._load(list(step.load_rest(tensor)))
-        if _is_stored(step) and not _stores_in_loop(step):
+            self._run_loop(loop, members, early)
+        self._load([w for feed in stage.streams for w in stage.load_rest(feed)])
+        if stage.stored_whole:
             self.tape.barrier(Engine.STORE)
-            self.tape.issue(step.store_map(whole(step.output)))
+        for group in stage.stored_whole:
+            self.tape.issue(stage.store_map(group.output, whole(maps[group.output])))
 
     def _load(self, words: Sequence[Word]) -> None:
         """LOAD words outside any loop, the first of them behind everything so far on the other engines."""
@@ -89,26 +91,40 @@ class _Writer:
         for word in words:
             self.tape.issue(word)
 
-    def _loop(self, step: Operands) -> Body | None:
-        """The loops over bands and channel tiles, if there are any."""
-        segment, ahead = step.segment, 1 + step.segment.overlap
-        rows = [step.load_map(t, step.input_schedule(t)) for t in step.streams]
-        stores = [step.store_map(step.output_schedule())] if _is_stored(step) and _stores_in_loop(step) else []
-        weights = next((b for b in step.blocks if _is_tiled(step, b)), None)
-        if weights is None and segment.bands == 1:
-            return None
-        if weights is None:
-            return band_loop(Axis.ROWS, segment.bands, rows, self._body_computes(step), stores, ahead, ahead)
-        tiles = -(-weights.rows // segment.channel_tile)
-        load = step.load_constant(weights, segment.channel_tile)
-        computes = self._body_computes(step, segment.channel_tile)
-        if segment.bands == 1:
-            return band_loop(Axis.CHANNELS, tiles, [load], computes, [], ahead, 0)
-        if tiles == 1:
-            return band_loop(Axis.ROWS, segment.bands, [*rows, load], computes, stores, 1, ahead)
-        return reread_loop(segment.bands, tiles, rows, load, computes[0], stores, overlap=segment.overlap)
+    def _loop(self, stage: Stage, members: Sequence[Operands]) -> Body | None:
+        """The loops over bands and channel tiles, if there are any. Raises ProgramError when a body is too long."""
+        body = self._bands(stage, members) if stage.segment.bands > 1 else self._tiles(stage, members)
+        words = body[0][0].values["body"] if body else 0
+        if words > LOOP_BODY_WORDS:
+            groups = f"{stage.segment.first}..{stage.segment.last}"
+            raise ProgramError(
+                f"segment {stage.step} (groups {groups}) has a loop of {words} words, the machine holds {LOOP_BODY_WORDS}"
+            )
+        return body
 
-    def _run_loop(self, step: Operands, loop: Body, early: Sequence[Word]) -> None:
+    def _bands(self, stage: Stage, members: Sequence[Operands]) -> Body:
+        bands, overlap = stage.segment.bands, stage.segment.overlap
+        rows = [stage.load_feed(f) for f in stage.streams]
+        stores = [stage.store_map(g.output, stage.rows(g)) for g in stage.stored_by_band]
+        weights = _tiled(stage, members)
+        if weights is None:
+            computes = self._body_computes(members)
+            return band_loop(Axis.ROWS, bands, rows, computes, stores, 1 + overlap, stage.bands_ahead)
+        load, tiles = weights
+        computes = self._body_computes(members, members[0].run.channel_tile)
+        if tiles == 1:
+            return band_loop(Axis.ROWS, bands, [*rows, load], computes, stores, 1, 1 + overlap)
+        return reread_loop(bands, tiles, rows, load, computes[0], stores, overlap=overlap)
+
+    def _tiles(self, stage: Stage, members: Sequence[Operands]) -> Body | None:
+        weights = _tiled(stage, members)
+        if weights is None:
+            return None
+        load, tiles = weights
+        computes = self._body_computes(members, members[0].run.channel_tile)
+        return band_loop(Axis.CHANNELS, tiles, [load], computes, [], 1 + stage.segment.overlap, 0)
+
+    def _run_loop(self, loop: Body, members: Sequence[Operands], early: Sequence[Word]) -> None:
         """Whatever a loop's first instructions need is ordered before it, unless a token inside says the same."""
         body, flows = loop
         loads = [w for w in body if w.opcode is Opcode.LOAD]
@@ -119,54 +135,44 @@ class _Writer:
             self._load(early)
         if loads and not loads[0].values.get("wait"):
             self.tape.barrier(Engine.LOAD)
-        if len(step.group.pieces) == 1:
-            self.tape.issue(setup_word(step, step.group.pieces[0]))
+        if _is_single(members):
+            self.tape.issue(setup_word(members[0], members[0].group.pieces[0]))
         self.tape.loop(body, flows)
         for word in early if loads else ():
             self.tape.issue(word)
 
-    def _computes(self, step: Operands) -> Iterator[Word]:
-        """SETUP and COMPUTE for every piece."""
-        for piece in step.group.pieces:
-            yield setup_word(step, piece)
-            yield self._traced(step, compute_word(step, piece), piece.channel_offset)
+    def _computes(self, members: Sequence[Operands]) -> Iterator[Word]:
+        """SETUP and COMPUTE for every piece of every group."""
+        for member in members:
+            for piece in member.group.pieces:
+                yield setup_word(member, piece)
+                yield self._traced(member, compute_word(member, piece), piece.channel_offset)
 
-    def _body_computes(self, step: Operands, tile: int | None = None) -> list[Word]:
+    def _body_computes(self, members: Sequence[Operands], tile: int | None = None) -> list[Word]:
         """The same for a loop's body; the SETUP of an only piece stands before the loop."""
-        if len(step.group.pieces) > 1:
-            return list(self._computes(step))
-        return [self._traced(step, compute_word(step, step.group.pieces[0], tile), 0)]
+        if not _is_single(members):
+            return list(self._computes(members))
+        return [self._traced(members[0], compute_word(members[0], members[0].group.pieces[0], tile), 0)]
 
-    def _traced(self, step: Operands, compute: Word, channel: int) -> Word:
-        self.traces.append((compute, step.group.output, channel))
+    def _traced(self, member: Operands, compute: Word, channel: int) -> Word:
+        self.traces.append((compute, member.group.output, channel))
         return compute
 
 
-def _constants(step: Operands, at: int) -> Iterator[Word]:
-    """LOAD words for those constants of `step` that come whole, at step `at`."""
-    for block in step.blocks:
-        if not _is_tiled(step, block) and step.buffers[f"{step.step}:{block.name}"].first_step == at:
-            yield step.load_constant(block)
+def _is_single(members: Sequence[Operands]) -> bool:
+    """Whether the segment has one COMPUTE."""
+    return sum(len(m.group.pieces) for m in members) == 1
 
 
-def _whole_maps(step: Operands) -> Iterator[str]:
-    """Maps that arrive at once: spilled ones that do not stream, and a resident network input at its first reader."""
-    for tensor in step.group.reads:
-        first = tensor in step.network.inputs and step.buffer(tensor).first_step == step.step
-        if (step.streams_through(tensor) or first) and tensor not in step.streams:
-            yield tensor
-
-
-def _is_tiled(step: Operands, block: Constant) -> bool:
-    """Whether a block arrives one channel tile at a time."""
-    return step.segment.weight_mode is not WeightMode.RESIDENT and block.name.endswith(f".{Role.WEIGHTS.value}")
-
-
-def _is_stored(step: Operands) -> bool:
-    """Spilled maps and network outputs are stored."""
-    return step.streams_through(step.group.output) or step.group.output in step.network.outputs
-
-
-def _stores_in_loop(step: Operands) -> bool:
-    """A global mean has one row, which is there when the last band is."""
-    return step.segment.bands > 1 and step.group.kind is not Kind.GLOBAL_MEAN
+def _tiled(stage: Stage, members: Sequence[Operands]) -> tuple[Word, int] | None:
+    """LOAD of a tile of the weights and the number of tiles, where the segment's one group does not hold them all."""
+    tiled = [(m, m.tiled) for m in members if m.tiled is not None]
+    if not tiled:
+        return None
+    if len(members) > 1:
+        raise InternalError(
+            f"segment {stage.step} has {len(members)} groups, `{tiled[0][0].group.name}` tiles its weights"
+        )
+    (member, block), tile = tiled[0], tiled[0][0].run.channel_tile
+    assert block is not None
+    return member.load_constant(block, tile), -(-block.rows // tile)

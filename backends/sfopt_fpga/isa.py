@@ -6,8 +6,9 @@ An instruction is one 32-byte word: a 4-bit opcode, then the fields of its forma
 through counting semaphores, one for each ordered pair of engines. An instruction's `wait` bits take one token from each named
 engine before it starts, its `signal` bits give one to each named engine after it ends; bit 0 names the other engine that comes
 first in the order load, compute, store, bit 1 the other. SYNC does the same with counts. SETUP configures the compute engine and is
-executed by it in order. LOOP repeats the `body` words that follow it `count` times from the sequencer's buffer, without fetching
-them again; one loop over rows and one over channels may be nested, in either order. END, and HOST, wait until all engines are idle.
+executed by it in order. LOOP repeats the `body` words that follow it, at most LOOP_BODY_WORDS, `count` times from the sequencer's
+buffer, without fetching them again; one loop over rows and one over channels may be nested, in either order. END, and HOST, wait
+until all engines are idle.
 
 **Rows.** A LOAD, STORE or COMPUTE handles, at index i of the loop that drives it (0 outside any loop), the rows from
 end(i-1) to end(i) where end(i) = min(total, first + i * step) and end(-1) = 0. An empty range does nothing but wait and signal.
@@ -27,6 +28,7 @@ from sfopt.errors import ProgramError
 __all__ = [
     "ENGINES",
     "FORMATS",
+    "LOOP_BODY_WORDS",
     "WORD_BITS",
     "WORD_BYTES",
     "Axis",
@@ -42,6 +44,8 @@ __all__ = [
 
 WORD_BYTES = 32
 WORD_BITS = 8 * WORD_BYTES
+LOOP_BODY_WORDS = 1024
+"""Words of a loop's body, inner loops included, that the sequencer's buffer holds."""
 OPCODE_BITS = 4
 
 

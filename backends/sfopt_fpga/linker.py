@@ -25,8 +25,8 @@ class Draft:
     """COMPUTE, tensor, channel of the tensor where it starts."""
 
 
-def link_program(draft: Draft, plan: Plan, network: Network, device: Device) -> Program:
-    """Instructions first, then constants, then feature maps where the plan put them."""
+def link_program(draft: Draft, plan: Plan, network: Network, device: Device, outputs: Sequence[str]) -> Program:
+    """Instructions first, then constants, then feature maps where the plan put them; `outputs` can be read at the end."""
     linker = _Linker(draft, plan, network)
     index = {id(word): i for i, word in enumerate(draft.words)}
     return Program(
@@ -35,7 +35,7 @@ def link_program(draft: Draft, plan: Plan, network: Network, device: Device) -> 
         constants=linker.image.data,
         regions=tuple(linker.regions()),
         inputs=linker.ports(network.inputs),
-        outputs=linker.ports(network.outputs),
+        outputs=linker.ports(outputs),
         host=tuple(HostCall(g.name, linker.ports(g.reads), linker.ports(g.writes)) for g in draft.host_groups),
         trace=tuple(Trace(index[id(word)], tensor, channel) for word, tensor, channel in draft.traces),
     )

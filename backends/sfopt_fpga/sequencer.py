@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from sfopt.errors import ProgramError, SimulationFault
-from sfopt_fpga.isa import Axis, Opcode, decode
+from sfopt_fpga.isa import LOOP_BODY_WORDS, Axis, Opcode, decode
 
 __all__ = ["Step", "rows_of", "run_sequence"]
 
@@ -26,7 +26,7 @@ class Step:
 def run_sequence(words: tuple[bytes, ...]) -> Iterator[Step]:
     """Every LOAD, STORE, SETUP, COMPUTE, SYNC and HOST in the order of execution, END last. Every word is fetched at most once.
 
-    Raises SimulationFault for an illegal word, a loop that is nested wrongly or leaves its body, and a program without END.
+    Raises SimulationFault for an illegal word, a loop that is too long, nested wrongly or leaves its body, a program without END.
     """
     yield from _run(_Code(words), 0, len(words), (0, 0), ())
 
@@ -76,6 +76,8 @@ def _check_loop(step: Step, stop: int, axes: tuple[Axis, ...]) -> None:
         raise step.fault(f"a loop over {axis.name.lower()} is already running")
     if count == 0 or body == 0:
         raise step.fault(f"count {count} and body {body} must be above 0")
+    if body > LOOP_BODY_WORDS:
+        raise step.fault(f"its body of {body} words does not fit the buffer of {LOOP_BODY_WORDS}")
     if step.word + 1 + body > stop:
         raise step.fault(f"its body of {body} words ends behind word {stop}")
 

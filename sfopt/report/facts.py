@@ -112,11 +112,18 @@ def _segments(result: Result) -> list[dict[str, Any]]:
         {
             "groups": [groups[i].name for i in range(s.first, s.last + 1)],
             "mode": "host" if groups[s.first].kind is Kind.HOST else s.mode,
-            "band_rows": s.band_rows,
             "bands": s.bands,
-            "weight_mode": str(s.weight_mode),
-            "channel_tile": s.channel_tile,
             "overlap": s.overlap,
+            "runs": [
+                {
+                    "group": groups[r.group].name,
+                    "first_rows": r.first,
+                    "band_rows": r.step,
+                    "weight_mode": str(r.weight_mode),
+                    "channel_tile": r.channel_tile,
+                }
+                for r in s.runs
+            ],
             "dram_bytes": sum(t.size_bytes for t in result.plan.transfers if t.segment == index),
         }
         for index, s in enumerate(result.plan.segments)

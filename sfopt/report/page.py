@@ -18,6 +18,7 @@ _COLOURS = {
     Role.RESIDENT: "#4c78a8",
     Role.INPUT: "#72b7b2",
     Role.OUTPUT: "#54a24b",
+    Role.RING: "#eeca3b",
     Role.WEIGHTS: "#b279a2",
     Role.PARAMETERS: "#9d755d",
 }
@@ -58,7 +59,7 @@ def memory_map(network: Network, plan: Plan, device: Device) -> go.Figure:
     reasons, shortcuts = placement_reasons(network, plan), network.shortcuts
     kinds: dict[tuple[str, str], list[Any]] = {}
     for buffer in plan.buffers:
-        shortcut = buffer.role is Role.RESIDENT and buffer.content in shortcuts
+        shortcut = buffer.role in (Role.RESIDENT, Role.RING) and buffer.content in shortcuts
         key = ("shortcut", _SHORTCUT_COLOUR) if shortcut else (buffer.role.value, _COLOURS[buffer.role])
         kinds.setdefault(key, []).append(buffer)
     for (label, colour), buffers in kinds.items():
@@ -88,7 +89,8 @@ def memory_map(network: Network, plan: Plan, device: Device) -> go.Figure:
 def traffic_figure(network: Network, plan: Plan) -> go.Figure:
     """DRAM bytes of each step by category, with the feature maps that the baseline would move beside them."""
     figure = go.Figure()
-    names = [network.groups[s.first].name for s in plan.segments]
+    ends = [dict.fromkeys((network.groups[s.first].name, network.groups[s.last].name)) for s in plan.segments]
+    names = [" to ".join(names) for names in ends]
     steps = list(range(len(plan.segments)))
     for category in dict.fromkeys(t.category for t in plan.transfers):
         sums = dict.fromkeys(steps, 0)

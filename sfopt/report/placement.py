@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from sfopt.groups import Kind, Network
-from sfopt.plan import Plan, Role
+from sfopt.plan import Buffer, Plan, Role
 from sfopt.units import format_bytes
 
 __all__ = ["placement_reasons"]
@@ -11,18 +11,16 @@ __all__ = ["placement_reasons"]
 
 def placement_reasons(network: Network, plan: Plan) -> Mapping[str, tuple[str, str]]:
     """Feature map -> (where it lives, why)."""
-    resident = {b.content: b for b in plan.buffers if b.role is Role.RESIDENT}
-    readers, shortcuts = network.readers, network.shortcuts
+    kept = {b.content: b for b in plan.buffers if b.role in (Role.RESIDENT, Role.RING)}
+    readers = network.readers
     reasons: dict[str, tuple[str, str]] = {}
     for name, fmap in network.maps.items():
-        buffer = resident.get(name)
-        if buffer is not None:
-            last = network.groups[readers[name][-1]].name
-            kind = "shortcut kept" if name in shortcuts else "kept"
-            reasons[name] = (
-                f"on-chip at {buffer.offset}",
-                f"{kind} until `{last}`; spilling it would move {_spill_cost(network, name)}",
-            )
+        buffer = kept.get(name)
+        if buffer is not None and buffer.role is Role.RING:
+            rows = f"{buffer.rows} of its {fmap.height} rows on-chip at {buffer.offset}"
+            reasons[name] = (rows, "made and read in one segment, never whole")
+        elif buffer is not None:
+            reasons[name] = (f"on-chip at {buffer.offset}", _why_resident(network, plan, buffer))
         elif any(network.groups[r].kind is Kind.HOST for r in readers[name]):
             reasons[name] = ("in DRAM", "the host reads it")
         elif not readers[name]:
@@ -37,9 +35,29 @@ def placement_reasons(network: Network, plan: Plan) -> Mapping[str, tuple[str, s
     return reasons
 
 
-def _spill_cost(network: Network, name: str) -> str:
-    """Bytes that spilling a resident map would add: one write (none for a network input or output), one read per reader."""
-    size, readers = network.maps[name].size_bytes, len(network.readers[name])
+def _why_resident(network: Network, plan: Plan, buffer: Buffer) -> str:
+    name, last = buffer.content, plan.segments[buffer.last_step].last
+    seeing = [r for r in network.readers[name] if r <= last]
+    kind = "shortcut kept" if name in network.shortcuts else "kept"
+    later = len(network.readers[name]) - len(seeing)
+    then = f", read back by {later} more" if later else ""
+    reader = network.groups[seeing[-1]].name
+    return f"{kind} until `{reader}`{then}; spilling it would move {_spill_cost(network, plan, buffer)}"
+
+
+def _spill_cost(network: Network, plan: Plan, buffer: Buffer) -> str:
+    """What spilling a resident map would move: a write unless there is one anyhow, a read for each segment but its producer's."""
+    name = buffer.content
+    steps = range(buffer.first_step, buffer.last_step + 1)
+    reads = sum(_reads(network, plan, step, name) for step in steps)
     if name in network.inputs:
-        return format_bytes(size * (readers - 1))
-    return format_bytes(size * (readers + (name not in network.outputs)))
+        return format_bytes(network.maps[name].size_bytes * (reads - 1))
+    stored = any(region.tensor == name for region in plan.dram)
+    return format_bytes(network.maps[name].size_bytes * (reads + (not stored)))
+
+
+def _reads(network: Network, plan: Plan, step: int, name: str) -> bool:
+    """Whether the segment at `step` would have to read the map from DRAM."""
+    segment = plan.segments[step]
+    groups = range(segment.first, segment.last + 1)
+    return network.producer(name) not in groups and any(r in groups for r in network.readers[name])

@@ -5,8 +5,8 @@ from typing import Any
 from rich.table import Table
 
 from sfopt.device import Device
-from sfopt.groups import Kind, Network
-from sfopt.plan import Plan
+from sfopt.groups import Group, Kind, Network
+from sfopt.plan import Plan, Segment
 from sfopt.report.placement import placement_reasons
 from sfopt.units import format_bytes
 
@@ -75,17 +75,32 @@ def _equivalence_line(report: dict[str, Any]) -> str:
 
 
 def explain_lines(network: Network, plan: Plan) -> list[str]:
-    """Two lines per group: how it runs and what it moves; where its output lives and why."""
+    """A line per segment: how it runs and what it moves; two per group: its rows and weights, where its output lives and why."""
     reasons, lines = placement_reasons(network, plan), list[str]()
     for step, segment in enumerate(plan.segments):
-        group = network.groups[segment.first]
+        groups = network.groups[segment.first : segment.last + 1]
         moved = sum(t.size_bytes for t in plan.transfers if t.segment == step)
-        bands = f"{segment.bands} bands of {segment.band_rows} rows" if segment.bands > 1 else "one band"
-        weights = f", weights {segment.weight_mode}" if group.kind in (Kind.CONV, Kind.DEPTHWISE) else ""
-        runs = f"{segment.mode}, {bands}{weights}" if not group.host_ops else "on the host"
-        where, why = reasons.get(group.output, ("on the host", "not an int8 feature map"))
-        lines += [f"{step:4d} {group.kind} `{group.name}`: {runs}; {moved} DRAM bytes", f"     output {where}: {why}"]
+        bands = f"{segment.mode}, {segment.bands} bands" if segment.bands > 1 else f"{segment.mode}, one band"
+        how = bands if segment.runs else "on the host"
+        count = "1 group" if len(groups) == 1 else f"{len(groups)} groups"
+        lines.append(f"{step:4d} {count}: {how}; {moved} DRAM bytes")
+        for group in groups:
+            where, why = reasons.get(group.output, ("on the host", "not an int8 feature map"))
+            lines.append(f"     {group.kind} `{group.name}`{_run_text(segment, group)}")
+            lines.append(f"       output {where}: {why}")
     return lines
+
+
+def _run_text(segment: Segment, group: Group) -> str:
+    """Rows of a band and where the weights are, as far as that says something."""
+    if not segment.runs:
+        return ""
+    run, facts = segment.run(group.index), []
+    if segment.bands > 1:
+        facts.append(f"{run.first} rows, then {run.step} a band")
+    if group.kind in (Kind.CONV, Kind.DEPTHWISE):
+        facts.append(f"weights {run.weight_mode}")
+    return ": " + ", ".join(facts) if facts else ""
 
 
 def device_table(device: Device) -> Table:
