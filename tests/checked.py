@@ -7,6 +7,7 @@ from functools import cache
 
 from naive_plan import Choice, can_be_resident, naive_plan
 from networks import random_network
+from segment_networks import SEGMENT_NETWORKS
 
 from sfopt.check.certificate import derive_facts
 from sfopt.check.view import View
@@ -14,7 +15,7 @@ from sfopt.device import Device, load_device
 from sfopt.groups import Group, Kind, Network, network_fingerprint
 from sfopt.plan import Objective, Plan, Status, WeightMode
 
-__all__ = ["Case", "claimed", "random_cases", "roomy_device", "with_host_group"]
+__all__ = ["Case", "claimed", "random_cases", "roomy_device", "segment_cases", "with_host_group"]
 
 Case = tuple[Plan, Network, Device]
 
@@ -66,3 +67,16 @@ def _random_cases(count: int) -> Iterator[Case]:
         )
         starts = [i for i in range(len(network.groups)) if r.random() < 0.4]
         yield claimed(naive_plan(network, device, choice, starts), network, device), network, device
+
+
+@cache
+def segment_cases() -> tuple[Case, ...]:
+    """Plans of the networks whose shapes make segments hard, in segments as long as the rules allow and in random ones."""
+    device, found = roomy_device(), list[Case]()
+    for seed, make in enumerate(SEGMENT_NETWORKS.values()):
+        network, r = make(), random.Random(seed)
+        for starts in ([0], sorted(r.sample(range(len(network.groups)), 2))):
+            for band_rows in (1, 2):
+                choice = Choice(band_rows=band_rows, overlap=r.random() < 0.5)
+                found.append((claimed(naive_plan(network, device, choice, starts), network, device), network, device))
+    return tuple(found)

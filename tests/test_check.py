@@ -4,7 +4,7 @@ from dataclasses import replace
 from functools import cache
 
 import pytest
-from checked import Case, claimed, random_cases, roomy_device
+from checked import Case, claimed, random_cases, roomy_device, segment_cases
 from naive_plan import Choice, naive_plan
 from networks import GraphBuilder
 from planted import (
@@ -38,12 +38,13 @@ from sfopt.plan import Buffer, Category, Feed, Plan, Role, Run, Segment, Status,
 
 @cache
 def cases() -> tuple[Case, ...]:
-    """Valid plans, and one of two means in a row."""
+    """Valid plans; the last has two means in a row."""
     b = GraphBuilder("means")
     x = b.input(8, 6, 6)
     y = b.conv(x, 8)
     network, device = b.network([b.mean(x), b.mean(y)]), roomy_device()
-    return (*random_cases(150), (claimed(naive_plan(network, device, Choice()), network, device), network, device))
+    means = claimed(naive_plan(network, device, Choice()), network, device)
+    return (*random_cases(150), *segment_cases(), (means, network, device))
 
 
 def several(s: Segment) -> bool:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 import pytest
-from checked import Case, random_cases
+from checked import Case, random_cases, segment_cases
 
 from sfopt.check import check_plan
 from sfopt.check.bands import check_bands
@@ -157,7 +157,7 @@ def _nudged(parts: tuple[Part, ...], by: int, least_step: int, r: random.Random)
 
 
 def banded_segments(count: int) -> Iterator[tuple[Case, int]]:
-    for case in random_cases(count):
+    for case in (*random_cases(count), *segment_cases()):
         for step, segment in enumerate(case[0].segments):
             if segment.bands > 1:
                 yield case, step
