@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations, count, pairwise, product
 
+from brute_placement import Box, Effort, TooManyCasesError, load, lowest_placement, time_parts
 from brute_rows import can_join
 from brute_ways import Span, Way, ways
 
@@ -17,20 +18,6 @@ from sfopt.device import Device
 from sfopt.groups import Kind, Network
 
 __all__ = ["Box", "Effort", "TooManyCasesError", "lowest_placement", "optimum"]
-
-
-class TooManyCasesError(Exception):
-    """The instance is beyond enumeration."""
-
-
-@dataclass(frozen=True)
-class Box:
-    """A buffer: name, bytes, first and last step."""
-
-    name: str
-    size: int
-    first: int
-    last: int
 
 
 @dataclass(frozen=True)
@@ -58,20 +45,38 @@ def optimum(
     beyond `most` combinations or `nodes` of placement search.
     """
     known = order[: order.index("peak")]
-    effort, best = Effort(nodes), None
+    place, best = _Placer(network, device, Effort(nodes)), None
     for bound, frame, chosen in _in_order(network, device, known, most, segments=segments, ends_early=ends_early):
         if best is not None and bound > best[: len(known)]:
             break
-        boxes = _boxes(frame, chosen)
-        ceiling = device.sram_bytes + 1 if best is None else best[len(known)] + 1
-        if _load(boxes) < ceiling:
-            apart = _apart(network, frame, boxes)
-            height = lowest_placement(boxes, apart, device.bank_bytes, ceiling, effort)
-            if height < ceiling:
-                values = {**_values(chosen), "peak": height}
-                found = tuple(values[n] for n in order)
-                best = found if best is None else min(best, found)
+        height = place.height(frame, _boxes(frame, chosen), device.sram_bytes if best is None else best[len(known)])
+        if height is not None:
+            values = {**_values(chosen), "peak": height}
+            found = tuple(values[n] for n in order)
+            best = found if best is None else min(best, found)
     return best
+
+
+class _Placer:
+    """Places boxes; parts of a placement that came up before are looked up."""
+
+    def __init__(self, network: Network, device: Device, effort: Effort) -> None:
+        self.network, self.device, self.effort = network, device, effort
+        self.known = dict[tuple[tuple[Span, ...], tuple[Box, ...]], int]()
+
+    def height(self, frame: Frame, boxes: Sequence[Box], most: int) -> int | None:
+        """Least highest byte; None if that is more than `most`."""
+        if load(boxes) > most:
+            return None
+        heights = [self._part(frame, part) for part in time_parts(boxes)]
+        return max(heights, default=0) if max(heights, default=0) <= most else None
+
+    def _part(self, frame: Frame, part: list[Box]) -> int:
+        key = (frame.spans, tuple(part))
+        if key not in self.known:
+            apart, ceiling = _apart(self.network, frame, part), self.device.sram_bytes + 1
+            self.known[key] = lowest_placement(part, apart, self.device.bank_bytes, ceiling, self.effort)
+        return self.known[key]
 
 
 def _in_order(
@@ -86,7 +91,7 @@ def _in_order(
     while heap:
         bound, at, frame, rests, chosen = heapq.heappop(heap)
         if at > most:
-            raise TooManyCasesError
+            raise TooManyCasesError("combinations")
         if len(chosen) == len(frame.spans):
             yield bound, frame, chosen
             continue
@@ -117,7 +122,7 @@ def _fits(frame: Frame, chosen: tuple[Way, ...], sram_bytes: int) -> bool:
     end = len(chosen) - 1
     for step in (end - 1, end):
         if step >= 0:
-            own = sum(size for _, size, _ in chosen[step].boxes)
+            own = chosen[step].own_bytes
             early = sum(size for _, size, early in chosen[step + 1].boxes if early) if step < end else 0
             held = sum(b.size for b in frame.stays if b.first <= step <= b.last)
             if own + early + held > sram_bytes:
@@ -141,7 +146,8 @@ def _frames(network: Network, device: Device, *, segments: bool, ends_early: boo
                 key = (span, seen & _touched(network, span), stored & _touched(network, span))
                 if key not in known:
                     known[key] = tuple(dict.fromkeys(ways(network, device, *key)))
-                tables.append(known[key])
+                room = device.sram_bytes - sum(_whole_bytes(network, device, m) for m in seen)
+                tables.append(tuple(way for way in known[key] if way.own_bytes <= room))
             if all(tables):
                 stays = (Box(m, _whole_bytes(network, device, m), *life) for m, life in lives.items())
                 yield Frame(spans, tuple(stays), tuple(tables))
@@ -218,50 +224,3 @@ def _apart(network: Network, frame: Frame, boxes: list[Box]) -> set[tuple[int, i
                 found = sorted({index.get(f"{step}:{n}", index.get(n or "", -1)) for n in names} - {-1})
                 pairs.update(combinations(found, 2))
     return pairs
-
-
-def _load(boxes: list[Box]) -> int:
-    return max((sum(b.size for b in boxes if b.first <= s <= b.last) for s in {b.first for b in boxes}), default=0)
-
-
-@dataclass
-class Effort:
-    """Nodes of the placement search that may still be visited."""
-
-    nodes: int
-
-    def spend(self) -> None:
-        """Count one; raises TooManyCasesError when there are none left."""
-        self.nodes -= 1
-        if self.nodes < 0:
-            raise TooManyCasesError
-
-
-def lowest_placement(boxes: list[Box], apart: set[tuple[int, int]], bank: int, ceiling: int, effort: Effort) -> int:
-    """Least highest byte below `ceiling` (else `ceiling`): pushing down any placement in order of its offsets never raises it."""
-    floor, best = _load(boxes), ceiling
-    meets = [[a.first <= b.last and b.first <= a.last for b in boxes] for a in boxes]
-
-    def offset(i: int, ends: dict[int, int]) -> int:
-        blocks = [
-            -(-e // bank) * bank if (min(i, j), max(i, j)) in apart else e for j, e in ends.items() if meets[i][j]
-        ]
-        return max(blocks, default=0)
-
-    def extend(ends: dict[int, int], last: int) -> None:
-        nonlocal best
-        effort.spend()
-        if best == floor:
-            return
-        if len(ends) == len(boxes):
-            best = min(best, max(ends.values(), default=0))
-            return
-        open_ = sorted((offset(i, ends), i) for i in range(len(boxes)) if i not in ends)
-        if any(o + boxes[i].size >= best for o, i in open_):
-            return
-        for o, i in open_:
-            if o >= last:
-                extend({**ends, i: o + boxes[i].size}, o)
-
-    extend({}, 0)
-    return best

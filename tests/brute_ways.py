@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import product
 from math import ceil
 
@@ -27,6 +28,11 @@ class Way:
     compute: int
     behind: int
     ahead: int
+
+    @cached_property
+    def own_bytes(self) -> int:
+        """Bytes of its buffers at its own step."""
+        return sum(size for _, size, _ in self.boxes)
 
 
 def ways(network: Network, device: Device, span: Span, held: frozenset[str], stored: frozenset[str]) -> Iterator[Way]:
