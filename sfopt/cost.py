@@ -89,6 +89,7 @@ def folds_input(group: Group, fmap: FeatureMap, device: Device) -> bool:
         group.kind is Kind.CONV
         and group.conv_groups == 1
         and group.scale is None
+        and fmap.name != group.residual
         and group.window.kernel[1] > 1
         and group.window.dilation[1] == 1
         and group.window.kernel[1] * fmap.channels <= device.lanes_in
@@ -98,7 +99,7 @@ def folds_input(group: Group, fmap: FeatureMap, device: Device) -> bool:
 def stream_row_bytes(network: Network, group: Group, tensor: str, device: Device) -> int:
     """Scratchpad bytes of one row of input `tensor` when this group streams it in from DRAM for itself."""
     fmap = network.maps[tensor]
-    if tensor == group.pieces[0].tensor and tensor != group.residual and folds_input(group, fmap, device):
+    if tensor == group.pieces[0].tensor and folds_input(group, fmap, device):
         return network.maps[group.output].width * padded_bytes(group.window.kernel[1] * fmap.channels, device)
     return map_row_bytes(fmap, device)
 
@@ -238,7 +239,7 @@ def stream_cycles(row_bytes: int, rows: RowSchedule, bands: int, device: Device,
     A piece is what one band moves, and pays the latency. The first that streams in and the last that streams out have no
     computing of their own segment to hide behind.
     """
-    moved = [size for size, _ in rows.sizes(bands) if size]
+    moved = [size for size, _ in rows.sizes(bands) if size] or [rows.total]  # or all behind the last band
     pieces = sum(count for size, count in rows.sizes(bands) if size)
     edge = moved[0 if reading else -1] * row_bytes
     rest = rows.total * row_bytes - edge

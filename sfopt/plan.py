@@ -236,7 +236,7 @@ class Plan:
         return table[name] if name in table else table[content]
 
     def to_json(self) -> str:
-        """Schema 1, stable key order, one line an entry where that is readable."""
+        """As JSON, stable key order, one line an entry where that is readable."""
         return json.dumps({"schema": SCHEMA, **asdict(self)}, indent=1)
 
     @staticmethod

@@ -1,234 +1,226 @@
-"""The planner's optimum by enumeration alone: every residency, every way to run every group, every order of placement.
+"""The planner's optimum by enumeration: every cut into segments, every residency, every way to run every segment, every placement.
 
-Nothing here comes from the planner. Sizes and cycles are read off docs/plan-rules.md with `sfopt.cost`. For a few groups only.
+Nothing here comes from the planner. Sizes and cycles are read off docs/plan-rules.md with `sfopt.cost`. Combinations are looked at
+in the order of a lower bound of their levels, until no other can be better. For a few groups only.
 """
 
-import math
-from collections.abc import Iterator
+import heapq
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain, combinations, product
+from itertools import combinations, count, pairwise, product
+
+from brute_placement import Box, Effort, TooManyCasesError, load, lowest_placement, time_parts
+from brute_rows import can_join
+from brute_ways import Span, Way, ways
 
 from sfopt import cost
 from sfopt.device import Device
-from sfopt.groups import Group, Kind, Network
+from sfopt.groups import Kind, Network
 
 __all__ = ["Box", "Effort", "TooManyCasesError", "lowest_placement", "optimum"]
 
 
-class TooManyCasesError(Exception):
-    """The instance is beyond enumeration."""
-
-
 @dataclass(frozen=True)
-class Box:
-    """A buffer: name, bytes, first and last step."""
+class Frame:
+    """A cut into segments with the resident maps, and for each segment the ways to run it."""
 
-    name: str
-    size: int
-    first: int
-    last: int
-
-
-@dataclass(frozen=True)
-class Way:
-    """One way to run a group, given what is resident."""
-
-    boxes: tuple[Box, ...]
-    traffic: int
-    exposed: int
-    compute: int
-    behind: int
-    ahead: int
+    spans: tuple[Span, ...]
+    stays: tuple[Box, ...]
+    tables: tuple[tuple[Way, ...], ...]
 
 
 def optimum(
     network: Network,
     device: Device,
     order: tuple[str, ...] = ("traffic", "cycles", "peak"),
-    most: int = 4000,
+    most: int = 30_000,
     nodes: int = 10_000,
+    *,
+    segments: bool = True,
+    ends_early: bool = False,
 ) -> tuple[int, ...] | None:
     """The least values of the levels in `order`, or None when nothing fits.
 
-    Raises TooManyCasesError beyond `most` combinations or `nodes` of placement search.
+    `segments`: of several groups as well; `ends_early`: resident maps may end at any of their readers. Raises TooManyCasesError
+    beyond `most` combinations or `nodes` of placement search.
     """
-    free = [m for m in network.maps if _may_stay(network, m)]
-    cases = list[tuple[dict[str, int], list[Box]]]()
-    for held in chain.from_iterable(combinations(free, k) for k in range(len(free) + 1)):
-        stays = [_stay(network, device, m) for m in held]
-        tables = [list(_ways(network, g, device, held)) for g in network.groups]
-        for ways in product(*tables):
-            boxes = [*stays, *(b for w in ways for b in w.boxes)]
-            if _load(boxes) <= device.sram_bytes:
-                cases.append((_cost(ways), boxes))
-            if len(cases) > most:
-                raise TooManyCasesError
     known = order[: order.index("peak")]
-    cases.sort(key=lambda case: [case[0][n] for n in known])
-    best: tuple[int, ...] | None = None
-    effort = Effort(nodes)
-    for values, boxes in cases:
-        if best is not None and tuple(values[n] for n in known) > best[: len(known)]:
+    place, best = _Placer(network, device, Effort(nodes)), None
+    for bound, frame, chosen in _in_order(network, device, known, most, segments=segments, ends_early=ends_early):
+        if best is not None and bound > best[: len(known)]:
             break
-        ceiling = device.sram_bytes + 1 if best is None else best[len(known)] + 1
-        if _load(boxes) < ceiling:
-            height = lowest_placement(boxes, _apart(network, boxes), device.bank_bytes, ceiling, effort)
-            if height < ceiling:
-                found = tuple({**values, "peak": height}[n] for n in order)
-                best = found if best is None else min(best, found)
+        height = place.height(frame, _boxes(frame, chosen), device.sram_bytes if best is None else best[len(known)])
+        if height is not None:
+            values = {**_values(chosen), "peak": height}
+            found = tuple(values[n] for n in order)
+            best = found if best is None else min(best, found)
     return best
 
 
-def _cost(ways: tuple[Way, ...]) -> dict[str, int]:
-    cycles = 0
-    for way, following in zip(ways, [*ways[1:], None], strict=True):
-        cycles += way.exposed + max(way.compute, way.behind + (following.ahead if following else 0))
-    return {"traffic": sum(w.traffic for w in ways), "cycles": cycles}
+class _Placer:
+    """Places boxes; parts of a placement that came up before are looked up."""
+
+    def __init__(self, network: Network, device: Device, effort: Effort) -> None:
+        self.network, self.device, self.effort = network, device, effort
+        self.known = dict[tuple[tuple[Span, ...], tuple[Box, ...]], int]()
+
+    def height(self, frame: Frame, boxes: Sequence[Box], most: int) -> int | None:
+        """Least highest byte; None if that is more than `most`."""
+        if load(boxes) > most:
+            return None
+        heights = [self._part(frame, part) for part in time_parts(boxes)]
+        return max(heights, default=0) if max(heights, default=0) <= most else None
+
+    def _part(self, frame: Frame, part: list[Box]) -> int:
+        key = (frame.spans, tuple(part))
+        if key not in self.known:
+            apart, ceiling = _apart(self.network, frame, part), self.device.sram_bytes + 1
+            self.known[key] = lowest_placement(part, apart, self.device.bank_bytes, ceiling, self.effort)
+        return self.known[key]
 
 
-def _may_stay(network: Network, tensor: str) -> bool:
-    touching = [g for g in network.groups if tensor in (*g.reads, *g.writes)]
-    return any(tensor in g.reads for g in touching) and all(g.kind is not Kind.HOST for g in touching)
-
-
-def _stay(network: Network, device: Device, tensor: str) -> Box:
-    readers = [g.index for g in network.groups if tensor in g.reads]
-    writers = [g.index for g in network.groups if tensor in g.writes]
-    fmap = network.maps[tensor]
-    return Box(tensor, fmap.height * cost.map_row_bytes(fmap, device), (writers or readers)[0], readers[-1])
-
-
-def _ways(network: Network, group: Group, device: Device, held: tuple[str, ...]) -> Iterator[Way]:
-    out = network.maps[group.output]
-    height = network.maps[group.pieces[0].tensor].height if group.kind is Kind.GLOBAL_MEAN else out.height
-    unit = group.window.stride[0] if group.kind is Kind.RESIZE else 1
-    heights = {height, *(unit * 2**k for k in range(10) if unit * 2**k < height)}
-    tiles = [device.lanes_out * 2**k for k in range(10) if device.lanes_out * 2**k < out.channels]
-    early = (False, True) if group.index and network.groups[group.index - 1].kind is not Kind.HOST else (False,)
-    for band, overlap, ahead in product(sorted(heights), (False, True), early):
-        yield _way(network, group, device, held, band, None, overlap=overlap, early=ahead)
-        if group.kind is Kind.CONV and group.conv_groups == 1:
-            for tile in tiles:
-                yield _way(network, group, device, held, band, tile, overlap=overlap, early=ahead)
-
-
-def _way(
-    network: Network,
-    group: Group,
-    device: Device,
-    held: tuple[str, ...],
-    band: int,
-    tile: int | None,
-    *,
-    overlap: bool,
-    early: bool,
-) -> Way:
-    step, bands, boxes, traffic = group.index, cost.band_count(network, group, band), list[Box](), 0
-    time = {"exposed": 0, "behind": 0, "ahead": 0}
-    primary = group.pieces[0].tensor
-    folded = primary not in held and cost.folds_input(group, network.maps[primary], device)
-    for name in (*group.reads, group.output):
-        fmap = network.maps[name]
-        loads = name in network.inputs and next(g.index for g in network.groups if name in g.reads) == step
-        stores = name == group.output and name in network.outputs
-        if name in held and not loads and not stores:
+def _in_order(
+    network: Network, device: Device, known: Sequence[str], most: int, *, segments: bool, ends_early: bool
+) -> Iterator[tuple[tuple[int, ...], Frame, tuple[Way, ...]]]:
+    """All combinations of ways whose buffers fit each step, best first by the levels in `known`."""
+    tick, heap = count(), list[tuple[tuple[int, ...], int, Frame, tuple[tuple[int, ...], ...], tuple[Way, ...]]]()
+    for frame in _frames(network, device, segments=segments, ends_early=ends_early):
+        least = [min(_levels(known, (way,)) for way in table) for table in frame.tables]
+        rests = tuple(_sum(known, least[i:]) for i in range(len(least) + 1))
+        heapq.heappush(heap, (rests[0], next(tick), frame, rests, ()))
+    while heap:
+        bound, at, frame, rests, chosen = heapq.heappop(heap)
+        if at > most:
+            raise TooManyCasesError("combinations")
+        if len(chosen) == len(frame.spans):
+            yield bound, frame, chosen
             continue
-        traffic += fmap.size_bytes
-        first, rest = cost.piece_cycles(fmap.size_bytes, 1 if name in held else min(bands, fmap.height), device)
-        time["exposed"] += first
-        time["behind" if overlap else "exposed"] += rest
-        if name not in held:
-            boxes.append(
-                Box(f"{step}:{name}", _stream_bytes(network, group, device, name, band, overlap=overlap), step, step)
-            )
-    for block in cost.constants(network, group, folded=folded):
-        tiled = tile is not None and block.name.endswith(".weights")
-        times = bands if tiled else 1
-        rows = min(block.rows, (tile or 0) * (2 if overlap else 1)) if tiled else block.rows
-        start = step - 1 if early and not tiled else step
-        boxes.append(Box(f"{step}:{block.name}", rows * block.row_bytes(device), start, step))
-        traffic += block.size_bytes * times
-        pieces = times * math.ceil(block.rows / tile) if tiled and tile else 1
-        first, rest = cost.piece_cycles(block.size_bytes * times, pieces, device)
-        time["ahead" if early and not tiled else "exposed"] += first
-        time["behind" if overlap else "exposed"] += rest
-    compute = cost.group_cycles(
-        network, group, device, band, tile or network.maps[group.output].channels, folded=folded
-    )
-    return Way(tuple(boxes), traffic, time["exposed"], compute, time["behind"], time["ahead"])
+        for way in frame.tables[len(chosen)]:
+            longer = (*chosen, way)
+            if _fits(frame, longer, device.sram_bytes):
+                bound = _sum(known, [_levels(known, longer), rests[len(longer)]])
+                heapq.heappush(heap, (bound, next(tick), frame, rests, longer))
 
 
-def _stream_bytes(network: Network, group: Group, device: Device, name: str, band: int, *, overlap: bool) -> int:
-    fmap = network.maps[name]
-    twice = 2 if overlap else 1
-    if name == group.output:
-        row = cost.map_row_bytes(fmap, device)
-        rows = band * twice
-    else:
-        row = cost.stream_row_bytes(network, group, name, device)
-        rows = 1
-        if name in [p.tensor for p in group.pieces]:
-            rows = cost.window_rows(group, fmap, band) + (cost.input_rows(group, fmap, band).step if overlap else 0)
-        if name == group.residual:
-            rows = max(rows, band * twice)
-    if cost.band_count(network, group, band) == 1:
-        rows = fmap.height
-    return row * min(rows, fmap.height)
+def _sum(known: Sequence[str], terms: Sequence[tuple[int, ...]]) -> tuple[int, ...]:
+    return tuple(sum(term[i] for term in terms) for i in range(len(known)))
 
 
-def _apart(network: Network, boxes: list[Box]) -> set[tuple[int, int]]:
+def _levels(known: Sequence[str], chosen: tuple[Way, ...]) -> tuple[int, ...]:
+    values = _values(chosen)
+    return tuple(values[n] for n in known)
+
+
+def _values(chosen: tuple[Way, ...]) -> dict[str, int]:
+    ahead = [*(way.ahead for way in chosen[1:]), 0]
+    cycles = sum(w.exposed + max(w.compute, w.behind + a) for w, a in zip(chosen, ahead, strict=True))
+    return {"traffic": sum(w.traffic for w in chosen), "cycles": cycles}
+
+
+def _fits(frame: Frame, chosen: tuple[Way, ...], sram_bytes: int) -> bool:
+    """Whether the last two steps of a beginning leave room for what is known to be live there."""
+    end = len(chosen) - 1
+    for step in (end - 1, end):
+        if step >= 0:
+            own = chosen[step].own_bytes
+            early = sum(size for _, size, early in chosen[step + 1].boxes if early) if step < end else 0
+            held = sum(b.size for b in frame.stays if b.first <= step <= b.last)
+            if own + early + held > sram_bytes:
+                return False
+    return True
+
+
+def _frames(network: Network, device: Device, *, segments: bool, ends_early: bool) -> Iterator[Frame]:
+    """Every cut and residency for which all segments can run somehow."""
+    known = dict[tuple[Span, frozenset[str], frozenset[str]], tuple[Way, ...]]()
+    for spans in _cuts(network, segments=segments):
+        free = {m: ends for m in network.maps if (ends := _ends(network, spans, m))}
+        choices = [(None, *(ends if ends_early else ends[-1:])) for ends in free.values()]
+        for lasts in product(*choices):
+            held = {m: last for m, last in zip(free, lasts, strict=True) if last is not None}
+            lives = {m: (_first(network, spans, m), last) for m, last in held.items()}
+            tables = []
+            for step, span in enumerate(spans):
+                seen = frozenset(m for m, (first, last) in lives.items() if first <= step <= last)
+                stored = frozenset(m for m in network.maps if _is_stored(network, spans, m, lives))
+                key = (span, seen & _touched(network, span), stored & _touched(network, span))
+                if key not in known:
+                    known[key] = tuple(dict.fromkeys(ways(network, device, *key)))
+                room = device.sram_bytes - sum(_whole_bytes(network, device, m) for m in seen)
+                tables.append(tuple(way for way in known[key] if way.own_bytes <= room))
+            if all(tables):
+                stays = (Box(m, _whole_bytes(network, device, m), *life) for m, life in lives.items())
+                yield Frame(spans, tuple(stays), tuple(tables))
+
+
+def _cuts(network: Network, *, segments: bool) -> Iterator[tuple[Span, ...]]:
+    """Every cut of the groups into segments (first, last)."""
+    inner = range(1, len(network.groups))
+    for k in range(len(network.groups)):
+        for starts in combinations(inner, k):
+            edges = (0, *starts, len(network.groups))
+            spans = tuple((a, b - 1) for a, b in pairwise(edges))
+            several = [network.groups[a : b + 1] for a, b in spans if a < b]
+            if all(map(can_join, several)) and (segments or not several):
+                yield spans
+
+
+def _step(spans: Sequence[Span], group: int) -> int:
+    return next(i for i, (a, b) in enumerate(spans) if a <= group <= b)
+
+
+def _first(network: Network, spans: Sequence[Span], tensor: str) -> int:
+    """Step of a map's producer, of its first reader for a network input."""
+    maker = network.producer(tensor)
+    return _step(spans, network.readers[tensor][0] if maker < 0 else maker)
+
+
+def _ends(network: Network, spans: Sequence[Span], tensor: str) -> list[int]:
+    """Steps at which a map may end as a resident one: those of its readers that do not make it; none if a host group touches it."""
+    touching = [g for g in network.groups if tensor in (*g.reads, *g.writes)]
+    if any(g.kind is Kind.HOST for g in touching):
+        return []
+    maker = network.producer(tensor)
+    own = -1 if maker < 0 else _step(spans, maker)
+    return sorted({_step(spans, r) for r in network.readers[tensor]} - {own})
+
+
+def _is_stored(network: Network, spans: Sequence[Span], tensor: str, lives: Mapping[str, tuple[int, int]]) -> bool:
+    """Whether a map's producer writes it to DRAM."""
+    maker = network.producer(tensor)
+    if maker < 0:
+        return False
+    own = _step(spans, maker)
+    last = lives[tensor][1] if tensor in lives else own
+    readers = network.readers[tensor]
+    on_host = any(network.groups[i].kind is Kind.HOST for i in (maker, *readers))
+    return on_host or not readers or tensor in network.outputs or any(_step(spans, r) > last for r in readers)
+
+
+def _touched(network: Network, span: Span) -> frozenset[str]:
+    return frozenset(n for g in network.groups[span[0] : span[1] + 1] for n in (*g.reads, *g.writes))
+
+
+def _whole_bytes(network: Network, device: Device, tensor: str) -> int:
+    fmap = network.maps[tensor]
+    return fmap.height * cost.map_row_bytes(fmap, device)
+
+
+def _boxes(frame: Frame, chosen: tuple[Way, ...]) -> list[Box]:
+    boxes = [*frame.stays]
+    for step, way in enumerate(chosen):
+        boxes += [Box(f"{step}:{name}", size, step - early, step) for name, size, early in way.boxes]
+    return boxes
+
+
+def _apart(network: Network, frame: Frame, boxes: list[Box]) -> set[tuple[int, int]]:
+    """Pairs of buffers that stream through one instruction."""
     index = {b.name: i for i, b in enumerate(boxes)}
     pairs = set[tuple[int, int]]()
-    for group in network.groups:
-        for piece in group.pieces:
-            names = [piece.tensor, group.scale, group.residual, group.output, f"{group.name}.weights"]
-            found = sorted({index.get(f"{group.index}:{n}", index.get(n or "", -1)) for n in names} - {-1})
-            pairs.update(combinations(found, 2))
+    for step, (first, last) in enumerate(frame.spans):
+        for group in network.groups[first : last + 1]:
+            for piece in group.pieces:
+                names = [piece.tensor, group.scale, group.residual, group.output, f"{group.name}.weights"]
+                found = sorted({index.get(f"{step}:{n}", index.get(n or "", -1)) for n in names} - {-1})
+                pairs.update(combinations(found, 2))
     return pairs
-
-
-def _load(boxes: list[Box]) -> int:
-    return max((sum(b.size for b in boxes if b.first <= s <= b.last) for s in {b.first for b in boxes}), default=0)
-
-
-@dataclass
-class Effort:
-    """Nodes of the placement search that may still be visited."""
-
-    nodes: int
-
-    def spend(self) -> None:
-        """Count one; raises TooManyCasesError when there are none left."""
-        self.nodes -= 1
-        if self.nodes < 0:
-            raise TooManyCasesError
-
-
-def lowest_placement(boxes: list[Box], apart: set[tuple[int, int]], bank: int, ceiling: int, effort: Effort) -> int:
-    """Least highest byte below `ceiling` (else `ceiling`): pushing down any placement in order of its offsets never raises it."""
-    floor, best = _load(boxes), ceiling
-    meets = [[a.first <= b.last and b.first <= a.last for b in boxes] for a in boxes]
-
-    def offset(i: int, ends: dict[int, int]) -> int:
-        blocks = [
-            -(-e // bank) * bank if (min(i, j), max(i, j)) in apart else e for j, e in ends.items() if meets[i][j]
-        ]
-        return max(blocks, default=0)
-
-    def extend(ends: dict[int, int], last: int) -> None:
-        nonlocal best
-        effort.spend()
-        if best == floor:
-            return
-        if len(ends) == len(boxes):
-            best = min(best, max(ends.values(), default=0))
-            return
-        open_ = sorted((offset(i, ends), i) for i in range(len(boxes)) if i not in ends)
-        if any(o + boxes[i].size >= best for o, i in open_):
-            return
-        for o, i in open_:
-            if o >= last:
-                extend({**ends, i: o + boxes[i].size}, o)
-
-    extend({}, 0)
-    return best

@@ -167,11 +167,16 @@ class GraphBuilder:
         return name
 
 
-def random_graph(seed: int, *, ops: int = 6, side: int = 8, channels: int = 12, name: str | None = None) -> Graph:
-    """A connected random graph of about `ops` steps; every operator of the integer set turns up over the seeds."""
+def random_graph(
+    seed: int, *, ops: int = 6, side: int = 8, channels: int = 12, width: int | None = None, name: str | None = None
+) -> Graph:
+    """A connected random graph of about `ops` steps; every operator of the integer set turns up over the seeds.
+
+    Its input has `side` rows of `width` pixels; without, of half to all of `side`.
+    """
     r = np.random.default_rng(seed)
     b = GraphBuilder(name or f"random{seed}", seed=seed)
-    width = int(r.integers(max(2, side // 2), side + 1))
+    width = int(r.integers(max(2, side // 2), side + 1)) if width is None else width
     made = [b.input(int(r.integers(1, channels + 1)), side, width)]
     for _ in range(ops):
         x = made[-1] if r.random() < 0.7 else made[int(r.integers(len(made)))]
@@ -183,9 +188,9 @@ def random_graph(seed: int, *, ops: int = 6, side: int = 8, channels: int = 12, 
     return b.graph(tuple(dict.fromkeys(ends)))
 
 
-def random_network(seed: int, *, ops: int = 6, side: int = 8, channels: int = 12) -> Network:
+def random_network(seed: int, *, ops: int = 6, side: int = 8, channels: int = 12, width: int | None = None) -> Network:
     """`random_graph` in groups."""
-    return build_network(random_graph(seed, ops=ops, side=side, channels=channels))
+    return build_network(random_graph(seed, ops=ops, side=side, channels=channels, width=width))
 
 
 def _grow(b: GraphBuilder, r: np.random.Generator, x: str, made: Sequence[str], channels: int) -> str:

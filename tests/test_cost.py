@@ -1,5 +1,7 @@
 """Bytes and cycles: each formula against a count by hand or by brute force."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -7,7 +9,8 @@ from networks import GraphBuilder, mobilenet_v2, random_network, resnet50
 
 from sfopt import cost
 from sfopt.device import load_device
-from sfopt.groups import Group, Kind, Network
+from sfopt.groups import Kind, Network
+from sfopt.rows import RowSchedule
 
 SIM8, KCU = load_device("sim8"), load_device("kcu1500")
 
@@ -15,30 +18,6 @@ SIM8, KCU = load_device("sim8"), load_device("kcu1500")
 def conv_network(kernel: int, stride: int, side: int = 11) -> Network:
     b = GraphBuilder("conv")
     return b.network([b.conv(b.input(12, side, side), 20, kernel, stride)])
-
-
-def rows_read(group: Group, network: Network, first: int, last: int) -> tuple[int, int]:
-    """First and last input row that output rows first..last touch."""
-    height = network.maps[group.pieces[0].tensor].height
-    top, stride, extent = group.window.pads[0], group.window.stride[0], group.window.extent[0]
-    return max(0, first * stride - top), min(height - 1, last * stride - top + extent - 1)
-
-
-@pytest.mark.parametrize("kernel", [1, 2, 3, 5])
-@pytest.mark.parametrize("stride", [1, 2, 3])
-@pytest.mark.parametrize("band", [1, 2, 3, 8])
-def test_window_and_schedule_cover_what_every_band_reads(kernel: int, stride: int, band: int) -> None:
-    network = conv_network(kernel, stride)
-    group, x = network.groups[0], network.maps["in0"]
-    out = network.maps[group.output]
-    schedule, window = cost.input_rows(group, x, band), cost.window_rows(group, x, band)
-    for i in range(cost.band_count(network, group, band)):
-        first, last = rows_read(group, network, i * band, min(out.height, (i + 1) * band) - 1)
-        assert last < schedule.after(i)
-        assert schedule.after(i) - first <= max(
-            window, schedule.after(i) - max(0, i * band * stride - group.window.pads[0])
-        )
-        assert last - first + 1 <= window <= x.height
 
 
 def test_conv_cycles_by_hand() -> None:
@@ -85,23 +64,70 @@ def test_folding_keeps_the_bytes_and_fills_the_lanes() -> None:
     assert not cost.folds_input(network.groups[2], network.maps[network.groups[2].pieces[0].tensor], KCU)
 
 
-@pytest.mark.parametrize("band", [1, 2, 4, 11])
+@pytest.mark.parametrize(
+    ("first", "step", "bands"), [(1, 1, 11), (2, 2, 6), (4, 3, 4), (3, 8, 3), (11, 1, 1), (0, 6, 3)]
+)
 @pytest.mark.parametrize("tile", [8, 16, 20])
-def test_group_cycles_sum_the_instructions(band: int, tile: int) -> None:
+def test_group_cycles_sum_the_instructions(first: int, step: int, bands: int, tile: int) -> None:
     network = conv_network(3, 1)
-    group, total = network.groups[0], 0
-    for row in range(0, 11, band):
+    group, total, rows = network.groups[0], 0, RowSchedule(first, step, 11)
+    for band in range(bands):
+        size = rows.after(band) - rows.after(band - 1)
         for channel in range(0, 20, tile):
-            rows, channels = min(band, 11 - row), min(tile, 20 - channel)
-            total += cost.compute_cycles(network, group, SIM8, rows, channels, folded=False)
-    assert cost.group_cycles(network, group, SIM8, band, tile, folded=False) == total
+            total += cost.compute_cycles(network, group, SIM8, size, min(tile, 20 - channel), folded=False)
+    assert cost.group_cycles(network, group, SIM8, rows, bands, tile, folded=False) == total
+
+
+def test_an_empty_band_costs_its_instruction() -> None:
+    network = conv_network(3, 1)
+    one, two = (
+        cost.group_cycles(network, network.groups[0], SIM8, RowSchedule(11, 1, 11), bands, 20, folded=False)
+        for bands in (1, 2)
+    )
+    assert two == one + cost.PIPELINE_CYCLES
 
 
 def test_group_cycles_of_a_concat_sum_its_pieces() -> None:
     b = GraphBuilder("concat")
     network = b.network([b.concat(b.input(8, 4, 4), b.input(12, 4, 4))])
-    cycles = cost.group_cycles(network, network.groups[0], SIM8, 4, 20, folded=False)
+    cycles = cost.group_cycles(network, network.groups[0], SIM8, RowSchedule(4, 4, 4), 1, 20, folded=False)
     assert cycles == 16 * 1 + 16 * 2 + 2 * cost.PIPELINE_CYCLES
+
+
+@given(
+    st.builds(RowSchedule, st.integers(0, 12), st.integers(0, 6), st.integers(1, 30)),
+    st.integers(1, 30),
+    st.integers(1, 200),
+    st.booleans(),
+)
+def test_stream_cycles_are_one_edge_piece_and_all_the_others(
+    rows: RowSchedule, bands: int, row_bytes: int, reading: bool
+) -> None:
+    moved = [size for i in range(bands) if (size := rows.after(i) - rows.after(i - 1))] or [rows.total]
+    edge, rest = cost.stream_cycles(row_bytes, rows, bands, SIM8, reading=reading)
+    edge_bytes = moved[0 if reading else -1] * row_bytes
+    rest_bytes = rows.total * row_bytes - edge_bytes
+    assert edge == cost.dma_cycles(edge_bytes, SIM8)
+    if rest_bytes == 0:
+        assert rest == 0
+    else:  # rows that no band moves come along with the last piece
+        latencies = max(1, len(moved) - 1) * SIM8.dram_latency_cycles
+        assert rest == latencies + cost.dma_cycles(rest_bytes, SIM8) - SIM8.dram_latency_cycles
+
+
+def test_pieces_of_constants_pay_the_latency_each() -> None:
+    first, rest = cost.piece_cycles(1000, 4, SIM8)
+    assert first == cost.dma_cycles(250, SIM8)
+    assert rest == cost.dma_cycles(750, SIM8) + 2 * SIM8.dram_latency_cycles
+    assert cost.piece_cycles(1000, 1, SIM8) == (cost.dma_cycles(1000, SIM8), 0)
+
+
+def test_an_input_that_is_also_the_residual_is_not_folded() -> None:
+    b = GraphBuilder("once")
+    network = b.network([b.conv(b.input(2, 6, 6), 2, 3)])
+    group, x = network.groups[0], network.maps["in0"]
+    assert cost.folds_input(group, x, SIM8)
+    assert not cost.folds_input(replace(group, residual=x.name), x, SIM8)
 
 
 @pytest.mark.parametrize("seed", range(30))

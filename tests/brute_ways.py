@@ -1,0 +1,147 @@
+"""Every way to run a segment, read off docs/plan-rules.md: its buffers, its bytes, its cycles."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import product
+from math import ceil
+
+from brute_rows import Timing, ring_rows, timings
+
+from sfopt import cost
+from sfopt.device import Device
+from sfopt.groups import Group, Kind, Network
+
+__all__ = ["Span", "Way", "ways"]
+
+Span = tuple[int, int]
+"""First and last group of a segment."""
+
+
+@dataclass(frozen=True)
+class Way:
+    """One way to run a segment, given what is resident. Boxes are (name, bytes, whether it is there from the step before)."""
+
+    boxes: tuple[tuple[str, int, bool], ...]
+    traffic: int
+    exposed: int
+    compute: int
+    behind: int
+    ahead: int
+
+    @cached_property
+    def own_bytes(self) -> int:
+        """Bytes of its buffers at its own step."""
+        return sum(size for _, size, _ in self.boxes)
+
+
+def ways(network: Network, device: Device, span: Span, held: frozenset[str], stored: frozenset[str]) -> Iterator[Way]:
+    """All ways to run the groups of `span`, which see the maps `held` resident and write the maps `stored` to DRAM."""
+    groups = network.groups[span[0] : span[1] + 1]
+    if groups[0].kind is Kind.HOST:
+        moved = [network.maps[n].size_bytes for n in (*groups[0].reads, *groups[0].writes)]
+        yield Way((), sum(moved), sum(cost.dma_cycles(size, device) for size in moved), 0, 0, 0)
+        return
+    made = {g.output for g in groups}
+    fed = tuple(dict.fromkeys(n for g in groups for n in g.reads if n not in made and n not in held))
+    may_be_early = span[0] > 0 and network.groups[span[0] - 1].kind is not Kind.HOST
+    for timing in timings(network, groups, fed):
+        for overlap, early, tile in product((False, True), {False, may_be_early}, _tiles(network, device, groups)):
+            maker = _Maker(network, device, groups, held, stored, timing, tile, overlap=overlap, early=early)
+            yield maker.way()
+
+
+def _tiles(network: Network, device: Device, groups: Sequence[Group]) -> Iterator[int | None]:
+    """Channels of a weight tile; None: all weights at once."""
+    yield None
+    channels, tile = network.maps[groups[0].output].channels, device.lanes_out
+    while len(groups) == 1 and groups[0].kind is Kind.CONV and groups[0].conv_groups == 1 and tile < channels:
+        yield tile
+        tile *= 2
+
+
+class _Maker:
+    """Adds up one way."""
+
+    def __init__(
+        self,
+        network: Network,
+        device: Device,
+        groups: Sequence[Group],
+        held: frozenset[str],
+        stored: frozenset[str],
+        timing: Timing,
+        tile: int | None,
+        *,
+        overlap: bool,
+        early: bool,
+    ) -> None:
+        self.network, self.device, self.groups, self.held, self.stored = network, device, groups, held, stored
+        self.timing, self.tile, self.overlap, self.early = timing, tile, overlap, early
+        self.boxes = list[tuple[str, int, bool]]()
+        self.traffic = self.exposed = self.compute = self.behind = self.ahead = 0
+
+    def way(self) -> Way:
+        for tensor in self.timing.feeds:
+            self._feed(tensor)
+        for group in self.groups:
+            self._output(group)
+            self._run(group)
+        firsts = {n: self.network.readers[n][0] for n in self.network.inputs if n in self.held}
+        for tensor in (n for n, first in firsts.items() if self.groups[0].index <= first <= self.groups[-1].index):
+            self._move(tensor)
+        return Way(tuple(self.boxes), self.traffic, self.exposed, self.compute, self.behind, self.ahead)
+
+    def _feed(self, tensor: str) -> None:
+        fmap, readers = self.network.maps[tensor], [g for g in self.groups if tensor in g.reads]
+        row = cost.map_row_bytes(fmap, self.device)
+        if len(readers) == 1:
+            row = cost.stream_row_bytes(self.network, readers[0], tensor, self.device)
+        rows = ring_rows(self.network, self.groups, self.timing, tensor, ahead=self.overlap, behind=False)
+        self.boxes.append((tensor, rows * row, False))
+        feed, bands, dense = self.timing.feeds[tensor], self.timing.bands, fmap.width * fmap.channels
+        self._spend(fmap.size_bytes, *cost.stream_cycles(dense, feed, bands, self.device, reading=True))
+
+    def _output(self, group: Group) -> None:
+        fmap, leaves = self.network.maps[group.output], group.output in self.stored
+        if group.output in self.held:
+            if leaves:
+                self._move(group.output)
+            return
+        behind = leaves and self.overlap
+        rows = ring_rows(self.network, self.groups, self.timing, group.output, ahead=False, behind=behind)
+        self.boxes.append((group.output, rows * cost.map_row_bytes(fmap, self.device), False))
+        if leaves and group.kind is Kind.GLOBAL_MEAN:
+            self._move(group.output)
+        elif leaves:
+            run, bands, dense = self.timing.runs[group.index], self.timing.bands, fmap.width * fmap.channels
+            self._spend(fmap.size_bytes, *cost.stream_cycles(dense, run, bands, self.device, reading=False))
+
+    def _move(self, tensor: str) -> None:
+        """A whole map between DRAM and scratchpad, at once."""
+        size = self.network.maps[tensor].size_bytes
+        self._spend(size, cost.dma_cycles(size, self.device), 0)
+
+    def _spend(self, size: int, edge: int, rest: int) -> None:
+        self.traffic += size
+        self.exposed += edge + (0 if self.overlap else rest)
+        self.behind += rest if self.overlap else 0
+
+    def _run(self, group: Group) -> None:
+        first, bands = group.pieces[0].tensor, self.timing.bands
+        alone = first in self.timing.feeds and [g for g in self.groups if first in g.reads] == [group]
+        folded = alone and cost.folds_input(group, self.network.maps[first], self.device)
+        for block in cost.constants(self.network, group, folded=folded):
+            tile = self.tile if block.name.endswith(".weights") else None
+            rows = block.rows if tile is None else min(block.rows, tile * (2 if self.overlap else 1))
+            self.boxes.append((block.name, rows * block.row_bytes(self.device), self.early and tile is None))
+            if tile is not None:
+                size, pieces = block.size_bytes * bands, bands * ceil(block.rows / tile)
+                self._spend(size, *cost.piece_cycles(size, pieces, self.device))
+                continue
+            self.traffic += block.size_bytes
+            cycles = cost.dma_cycles(block.size_bytes, self.device)
+            self.ahead += cycles if self.early else 0
+            self.exposed += 0 if self.early else cycles
+        tile, run = self.tile or self.network.maps[group.output].channels, self.timing.runs[group.index]
+        self.compute += cost.group_cycles(self.network, group, self.device, run, bands, tile, folded=folded)
