@@ -1,19 +1,17 @@
-"""An integer linear program as rows of numbers, and the OR-Tools solvers that take it: CP-SAT, and any of MathOpt's."""
+"""An integer linear program as rows of numbers, CP-SAT that solves it, and the prices of its linear relaxation."""
 
-import datetime
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
-from ortools.math_opt import model_pb2
-from ortools.math_opt.python import mathopt
+from ortools.linear_solver.python import model_builder
 from ortools.sat.python import cp_model
 
 from sfopt.plan import Status
 
-__all__ = ["Answer", "Expression", "Limits", "LinearProgram", "relaxed", "solve_with_cp_sat", "solve_with_math_opt"]
+__all__ = ["Answer", "Expression", "Floats", "Limits", "LinearProgram", "relaxed", "solve_with_cp_sat"]
 
 Expression = Mapping[int, int]
 """Column -> coefficient."""
@@ -100,44 +98,33 @@ def solve_with_cp_sat(program: LinearProgram, limits: Limits, hint: Mapping[int,
     return Answer([solver.value(c) for c in columns], status, value, value if proven else min(bound, value))
 
 
-def solve_with_math_opt(program: LinearProgram, limits: Limits, solver: mathopt.SolverType) -> Answer:
-    """Solve with one of MathOpt's solvers: HiGHS for a second opinion on the same program."""
-    model, columns, _ = _math_opt_model(program, relax=False)
-    parameters = mathopt.SolveParameters(
-        time_limit=datetime.timedelta(seconds=max(0.05, limits.seconds)),
-        relative_gap_tolerance=0.0,
-        absolute_gap_tolerance=0.0,
-    )
-    result = mathopt.solve(model, solver, params=parameters)
-    reason = result.termination.reason
-    if reason in (mathopt.TerminationReason.INFEASIBLE, mathopt.TerminationReason.INFEASIBLE_OR_UNBOUNDED):
-        return Answer(None, Status.OPTIMAL, 0, 0)
-    bound = max(0, math.ceil(result.termination.objective_bounds.dual_bound - 1e-6))
-    if not result.has_primal_feasible_solution():
-        return Answer(None, None, 0, bound)
-    value, values = round(result.objective_value()), result.variable_values()
-    proven = reason is mathopt.TerminationReason.OPTIMAL
-    status = Status.OPTIMAL if proven else Status.FEASIBLE
-    return Answer([round(values[c]) for c in columns], status, value, value if proven else min(bound, value))
-
-
 def relaxed(program: LinearProgram, limits: Limits) -> tuple[float, Floats] | None:
     """Lower bound of the linear relaxation and each column's reduced cost; None when it was not solved to the end.
 
     Computed from the row prices alone, whatever they are: Lagrange's bound holds for any of them, so no tolerance of the solver
     enters it beyond the rounding of these sums.
     """
-    model, _, rows = _math_opt_model(program, relax=True)
-    parameters = mathopt.SolveParameters(time_limit=datetime.timedelta(seconds=max(0.05, limits.seconds)))
-    result = mathopt.solve(model, mathopt.SolverType.GLOP, params=parameters)
-    if result.termination.reason is not mathopt.TerminationReason.OPTIMAL:
+    model = model_builder.Model()
+    columns = [model.new_num_var(*bounds, "") for bounds in zip(program.low, program.high, strict=True)]
+    rows = [
+        model.add_linear_constraint(
+            model_builder.LinearExpr.weighted_sum([columns[i] for i in indices], factors),
+            -math.inf if low is None else low,
+            math.inf if high is None else high,
+        )
+        for indices, factors, low, high in program.rows
+    ]
+    terms = program.objective
+    model.minimize(model_builder.LinearExpr.weighted_sum([columns[i] for i in terms], list(terms.values())))
+    solver = model_builder.Solver("glop")
+    solver.set_time_limit_in_seconds(max(0.05, limits.seconds))
+    if solver.solve(model) is not model_builder.SolveStatus.OPTIMAL:
         return None
-    duals = result.dual_values()
     costs = np.zeros(len(program.names))
     costs[list(program.objective)] = list(program.objective.values())
     bound = float(program.constant)
     for row, (indices, factors, low, high) in zip(rows, program.rows, strict=True):
-        price = duals[row]
+        price = solver.dual_value(row)
         side = low if price > 0 else high
         if side is None:
             continue  # a price of the wrong sign is none
@@ -145,30 +132,3 @@ def relaxed(program: LinearProgram, limits: Limits) -> tuple[float, Floats] | No
         bound += price * side
     bound += float(np.minimum(costs * np.array(program.low, float), costs * np.array(program.high, float)).sum())
     return bound, costs
-
-
-def _math_opt_model(
-    program: LinearProgram, *, relax: bool
-) -> tuple[mathopt.Model, list[mathopt.Variable], list[mathopt.LinearConstraint]]:
-    """The program as a MathOpt model; built as one message, since a call for each number would take longer than the solver."""
-    message = model_pb2.ModelProto()
-    count = len(program.names)
-    message.variables.ids.extend(range(count))
-    message.variables.lower_bounds.extend(map(float, program.low))
-    message.variables.upper_bounds.extend(map(float, program.high))
-    message.variables.integers.extend([not relax] * count)
-    constraints, matrix = message.linear_constraints, message.linear_constraint_matrix
-    constraints.ids.extend(range(len(program.rows)))
-    constraints.lower_bounds.extend(-math.inf if low is None else float(low) for _, _, low, _ in program.rows)
-    constraints.upper_bounds.extend(math.inf if high is None else float(high) for _, _, _, high in program.rows)
-    for row, (indices, factors, _, _) in enumerate(program.rows):
-        pairs = sorted(zip(indices, factors, strict=True))
-        matrix.row_ids.extend([row] * len(pairs))
-        matrix.column_ids.extend(i for i, _ in pairs)
-        matrix.coefficients.extend(float(f) for _, f in pairs)
-    message.objective.offset = float(program.constant)
-    terms = sorted(program.objective.items())
-    message.objective.linear_coefficients.ids.extend(i for i, _ in terms)
-    message.objective.linear_coefficients.values.extend(float(f) for _, f in terms)
-    model = mathopt.Model.from_model_proto(message)
-    return model, list(model.variables()), list(model.linear_constraints())
