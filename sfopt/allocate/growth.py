@@ -55,7 +55,7 @@ class Growth:
         return self._settle({group.index: rate})
 
     def _may_hold(self, group: Group) -> bool:
-        """A global mean's row and a channel scale are there too late for the segment that makes them; sums are kept for one mean."""
+        """A mean's row and a channel scale come too late for the segment that makes them; sums are kept for one mean."""
         inside = [self.network.groups[i] for i in self.readers.get(group.output, ())]
         if group.kind is Kind.GLOBAL_MEAN:
             means = (g for g in self.network.groups[self.first : self.last + 1] if g.kind is Kind.GLOBAL_MEAN)
@@ -73,7 +73,7 @@ class Growth:
         return rates[0] if rates else None
 
     def _settle(self, fresh: dict[int, Fraction]) -> bool:
-        """Fix the rates of these groups and of all that they connect, then their runs. False where rates disagree or steps break."""
+        """Fix the rates of these groups and of all that they connect, then their runs. False where that cannot be."""
         settled = list[int]()
         rates = dict[int, Fraction]()
         while fresh:

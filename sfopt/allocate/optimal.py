@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 
 from sfopt.allocate.choice import ChoiceProgram, Known
 from sfopt.allocate.cuts import Cut, cut_from, step_floors, weaker
-from sfopt.allocate.linear import Answer, Limits
+from sfopt.allocate.linear import Limits
 from sfopt.allocate.options import Option
 from sfopt.allocate.placement import place
-from sfopt.allocate.pricing import minimise, useful_keys
+from sfopt.allocate.pricing import minimise
 from sfopt.allocate.problem import Choice, Problem
 from sfopt.allocate.rectangles import Layout, rectangles
 from sfopt.allocate.switches import Switches
@@ -54,10 +54,8 @@ class _Search:
     known: Known = field(default_factory=Known)
     values: dict[str, int] = field(default_factory=dict)
     bounds: dict[str, int] = field(default_factory=dict)
-    pool: tuple[Option, ...] = ()
-    """Options that a choice with the values proven so far may hold."""
-    pool_traffic: int = -1
-    """The traffic for which `pool` holds."""
+    pools: dict[tuple[tuple[str, int], ...], tuple[Option, ...]] = field(default_factory=dict)
+    """(level, value) in order -> options that a choice with these values may hold."""
 
     def left(self, at_most: float | None = None) -> Limits:
         """Limits for one solve within the time that is left."""
@@ -121,7 +119,8 @@ def _level(search: _Search, name: str, fixed: Mapping[str, int], hint: Choice | 
     while True:
         program = ChoiceProgram(search.problem, options, search.known, search.switches)
         start = program.hint(hint) if hint is not None and search.switches.hints else None
-        answer = minimise(program, name, fixed, search.left(), search.switches, start)
+        priced = minimise(program, name, fixed, search.left(), search.switches, start)
+        answer = priced.answer
         choice = program.choice(answer)
         if choice is None:
             if answer.status is Status.OPTIMAL and not fixed:
@@ -134,40 +133,32 @@ def _level(search: _Search, name: str, fixed: Mapping[str, int], hint: Choice | 
             continue
         break
     search.values[name], search.bounds[name] = answer.value, answer.bound
-    if name == "traffic" and not fixed:
-        _keep_useful(search, program, answer)
+    search.pools[(*fixed.items(), (name, answer.value))] = _useful(search, name, fixed, priced.useful)
     if search.on_progress is not None:
         search.on_progress(name, answer.value, answer.bound)
     return choice
 
 
 def _options(search: _Search, name: str, fixed: Mapping[str, int]) -> Sequence[Option]:
-    """What may be chosen: while only traffic counts, the lean options; then those that the traffic found leaves useful."""
-    if name == "traffic" and not fixed:
-        return search.problem.lean
-    if search.pool_traffic != search.values.get("traffic", 0) or not search.pool:
-        search.pool, search.pool_traffic = search.problem.full(lambda first, last, pattern: True), -1
-    return search.pool
+    """What may be chosen: while only traffic counts, the lean options; then those that the values so far leave useful."""
+    if not fixed:
+        return search.problem.lean if name == "traffic" else search.problem.full(None)
+    return search.pools[tuple(fixed.items())]
 
 
-def _keep_useful(search: _Search, program: ChoiceProgram, answer: Answer) -> None:
-    """Make the pool of those options that a choice with this traffic may hold."""
-    if answer.value == search.pool_traffic:
-        return
-    keys = useful_keys(program, answer.value, search.left()) if search.switches.reduced_costs else None
-    if keys is None:
-        search.pool = search.problem.full(lambda first, last, pattern: True)
-    else:
-        search.pool = search.problem.full(lambda first, last, pattern: (first, last, pattern) in keys)
-    search.pool_traffic = answer.value
+def _useful(search: _Search, name: str, fixed: Mapping[str, int], useful: tuple[Option, ...]) -> tuple[Option, ...]:
+    """The pool for the next level. A lean option stands for all of its groups and pattern: they need as much or more."""
+    if name != "traffic" or fixed:
+        return useful
+    return search.problem.full(frozenset(o.key for o in useful))
 
 
 def _tidy(search: _Search, choice: Choice) -> Choice:
     """Among choices with the same values, one with little in the scratchpad: easier to place. Costs nothing that was proven."""
-    program = ChoiceProgram(search.problem, search.pool, search.known, search.switches)
     fixed = {name: search.values[name] for name in search.order}
-    answer = minimise(program, "volume", fixed, search.left(TIDY_SECONDS), search.switches, program.hint(choice))
-    return program.choice(answer) or choice
+    program = ChoiceProgram(search.problem, _final_pool(search), search.known, search.switches)
+    priced = minimise(program, "volume", fixed, search.left(TIDY_SECONDS), search.switches, program.hint(choice))
+    return program.choice(priced.answer) or choice
 
 
 def _better(search: _Search, best: Solution | None, found: Solution, peak_bytes: int) -> Solution:
@@ -211,12 +202,17 @@ def _shrunk(search: _Search, part: Layout, bound: int, target: int) -> Cut:
     names = [r.name for r in sorted(part.items, key=lambda r: (r.size_bytes, r.name))]
     for name in names:
         index = next(i for i, r in enumerate(part.items) if r.name == name)
-        for smaller in weaker(part, search.pool, index):
+        for smaller in weaker(part, _final_pool(search), index):
             height = _bound(search, smaller, target) if not search.out_of_time else target
             if height > target:
                 part, bound = smaller, height
                 break
     return cut_from(part, bound)
+
+
+def _final_pool(search: _Search) -> tuple[Option, ...]:
+    """Options that a choice with the present values may hold."""
+    return search.pools[tuple((name, search.values[name]) for name in search.order)]
 
 
 def _why(search: _Search) -> str:

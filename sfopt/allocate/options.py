@@ -19,8 +19,8 @@ from sfopt.plan import Feed, Role, Run
 __all__ = [
     "Block",
     "Body",
+    "Key",
     "Option",
-    "Wanted",
     "bank_floor",
     "can_be_resident",
     "operand_sets",
@@ -28,8 +28,8 @@ __all__ = [
     "undominated",
 ]
 
-Wanted = Callable[[int, int, frozenset[str]], bool]
-"""Whether options of groups first..last with this pattern of resident maps are of use."""
+Key = tuple[int, int, frozenset[str]]
+"""First group, last group, pattern of resident maps."""
 MAX_SEPARATE = 6
 """Maps of one segment whose residency is decided one by one."""
 
@@ -95,7 +95,7 @@ class Option:
         return self.body.blocks
 
     @property
-    def key(self) -> tuple[int, int, frozenset[str]]:
+    def key(self) -> Key:
         """Groups and pattern."""
         return self.first, self.last, self.resident
 

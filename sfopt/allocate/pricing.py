@@ -6,21 +6,31 @@ a choice of value U in hand, options with L + c > U are out. The program over th
 
 import time
 from collections.abc import Mapping
-from dataclasses import replace
-
-import numpy as np
+from dataclasses import dataclass, replace
+from math import ceil
 
 from sfopt.allocate.choice import ChoiceProgram
-from sfopt.allocate.linear import Answer, Limits, LinearProgram, relaxed, solve_with_cp_sat
+from sfopt.allocate.linear import Answer, Floats, Limits, LinearProgram, relaxed, solve_with_cp_sat
+from sfopt.allocate.options import Option
 from sfopt.allocate.switches import Switches
 from sfopt.plan import Status
 
-__all__ = ["minimise", "useful_keys"]
+__all__ = ["Priced", "minimise"]
 
 SMALL = 400
 """Options below which the program is solved as it is."""
 SLACK = 1e-6
 """Relative; added to every comparison of floating-point sums, in favour of keeping an option."""
+FIRST_MARGIN = 0.002
+"""Of the bound: how dear an option may be to be tried first."""
+
+
+@dataclass(frozen=True)
+class Priced:
+    """An answer, and the options that a choice of its value may hold (all, where prices were not asked)."""
+
+    answer: Answer
+    useful: tuple[Option, ...]
 
 
 def minimise(
@@ -30,62 +40,62 @@ def minimise(
     limits: Limits,
     switches: Switches,
     hint: Mapping[int, int] | None,
-) -> Answer:
+) -> Priced:
     """The least value of a level, the others at most as given, over all options of the program."""
-    rows = program.minimise(level, at_most)
-    if len(program.options) <= SMALL or not switches.reduced_costs:
-        return solve_with_cp_sat(rows, limits, hint)
+    rows, options = program.minimise(level, at_most), tuple(program.options)
     deadline = time.monotonic() + limits.seconds
-    prices = relaxed(rows, limits)
+    prices = relaxed(rows, limits) if len(options) > SMALL and switches.reduced_costs else None
     if prices is None:
-        return solve_with_cp_sat(rows, _left(limits, deadline), hint)
+        return Priced(solve_with_cp_sat(rows, _left(limits, deadline), hint), options)
     bound, costs = prices
-    margin = max(1.0, abs(bound)) * 0.002
+    answer = _tighten(program, rows, bound, costs, limits, hint)
+    if answer.values is None:
+        return Priced(answer, options)
+    most = _with_slack(answer.value - bound, bound)
+    return Priced(answer, tuple(o for x, o in zip(program.x, options, strict=True) if costs[x] <= most))
+
+
+def _tighten(
+    program: ChoiceProgram,
+    rows: LinearProgram,
+    bound: float,
+    costs: Floats,
+    limits: Limits,
+    hint: Mapping[int, int] | None,
+) -> Answer:
+    """Solve over the cheap options first; the value found says how dear an option may be that the proof still has to look at."""
+    deadline, margin = time.monotonic() + limits.seconds, max(1.0, FIRST_MARGIN * abs(bound))
     best: Answer | None = None
     while True:
-        kept = _within(program, rows, costs, margin)
+        kept = _within(program, rows, costs, _with_slack(margin, bound))
         answer = solve_with_cp_sat(kept, _left(limits, deadline), hint)
         if answer.values is not None and (best is None or answer.value < best.value):
             best = answer
-        everything = all(high == kept.high[x] for x, high in enumerate(rows.high))
+        complete, late = kept.high == rows.high, time.monotonic() >= deadline
         if best is None:
-            if everything or time.monotonic() >= deadline:
+            if complete or late:
                 return answer
             margin *= 20
-            continue
-        gap = best.value - bound
-        if everything or (answer.status is Status.OPTIMAL and gap <= margin):
+        elif complete or (answer.status is Status.OPTIMAL and best.value - bound <= margin):
             return best
-        if time.monotonic() >= deadline:
-            return replace(
-                best, status=Status.FEASIBLE, bound=min(best.value, max(0, int(np.ceil(bound - SLACK * abs(bound)))))
-            )
-        margin = gap
+        elif late:
+            proven = max(0, min(best.value, ceil(bound - SLACK * abs(bound))))
+            return replace(best, status=Status.FEASIBLE, bound=proven)
+        else:
+            margin = best.value - bound
 
 
-def useful_keys(
-    program: ChoiceProgram, value: int, limits: Limits
-) -> frozenset[tuple[int, int, frozenset[str]]] | None:
-    """Groups and patterns that a choice of this value may hold; None when the relaxation was not solved. The objective is as posted.
-
-    The options must be those of which every other option of their key needs at least as much of everything.
-    """
-    prices = relaxed(program.program, limits)
-    if prices is None:
-        return None
-    bound, costs = prices
-    most = value - bound + SLACK * max(1.0, abs(bound))
-    return frozenset(o.key for x, o in zip(program.x, program.options, strict=True) if costs[x] <= most)
-
-
-def _within(program: ChoiceProgram, rows: LinearProgram, costs: np.ndarray, margin: float) -> LinearProgram:  # type: ignore[type-arg]
-    """The program without the options whose reduced cost is above the margin."""
+def _within(program: ChoiceProgram, rows: LinearProgram, costs: Floats, most: float) -> LinearProgram:
+    """The program without the options whose reduced cost is above `most`."""
     high = list(rows.high)
-    most = margin + SLACK * max(1.0, margin)
     for x in program.x:
         if costs[x] > most:
             high[x] = 0
     return replace(rows, high=high)
+
+
+def _with_slack(margin: float, bound: float) -> float:
+    return margin + SLACK * max(1.0, abs(bound))
 
 
 def _left(limits: Limits, deadline: float) -> Limits:

@@ -1,10 +1,10 @@
 """Data: one planning problem, with everything that the programs and the heuristics need worked out once."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from sfopt.allocate.options import Option, Wanted, can_be_resident
+from sfopt.allocate.options import Key, Option, can_be_resident
 from sfopt.allocate.segments import SegmentOptions
 from sfopt.allocate.single import single_options
 from sfopt.allocate.switches import Switches
@@ -69,12 +69,12 @@ class Problem:
         """The options that matter where cycles do not."""
         return (*self.lean_singles, *(self.segments.lean if self.switches.segments else ()))
 
-    def full(self, wanted: Wanted) -> tuple[Option, ...]:
-        """All options whose groups and pattern are wanted."""
+    def full(self, keys: Set[Key] | None) -> tuple[Option, ...]:
+        """All options, or all of certain keys."""
         alone = (
-            o for g in self.network.groups for o in single_options(self.network, g, self.device, self.switches, wanted)
+            o for g in self.network.groups for o in single_options(self.network, g, self.device, self.switches, keys)
         )
-        return (*alone, *(self.segments.full(wanted) if self.switches.segments else ()))
+        return (*alone, *(self.segments.full(keys) if self.switches.segments else ()))
 
     @cached_property
     def free_maps(self) -> tuple[str, ...]:

@@ -4,13 +4,13 @@ A segment is worth having where its rings and constants together need less scrat
 that cross the cut held whole. Elsewhere the two parts do all that it does, in less.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from itertools import product
 
 from sfopt.allocate.growth import Growth
-from sfopt.allocate.options import Block, Body, Option, Wanted, bank_floor, can_be_resident, operand_sets, patterns
+from sfopt.allocate.options import Block, Body, Key, Option, bank_floor, can_be_resident, operand_sets, patterns
 from sfopt.cost import (
     Constant,
     constants,
@@ -52,19 +52,19 @@ class SegmentOptions:
                 if own < cut:
                     self.cut_bytes[growth.first, last.index] = cut
                     maker = _Maker(self.shared, growth, inside)
-                    found += maker.options(lambda first, last, pattern: True, lean=True)
+                    found += maker.options(None, lean=True)
         return tuple(found)
 
-    def full(self, wanted: Wanted) -> Iterator[Option]:
-        """All of them whose groups and pattern are wanted: every band height, overlap and early constants."""
+    def full(self, keys: Set[Key] | None) -> Iterator[Option]:
+        """All of them, or all of certain keys: every band height, overlap and early constants."""
         firsts: dict[int, set[int]] = {}
         for o in self.lean:
-            if wanted(o.first, o.last, o.resident):
+            if keys is None or o.key in keys:
                 firsts.setdefault(o.last, set()).add(o.first)
         for last, starts in firsts.items():
             kept = dict[tuple[object, ...], list[Option]]()
             for band_rows in _band_heights(self.network, self.network.groups[last]):
-                for option in self._ending(last, band_rows, starts, wanted):
+                for option in self._ending(last, band_rows, starts, keys):
                     same = kept.setdefault((*option.key, option.overlap, option.early_bytes > 0), [])
                     if not any(_no_worse(o, option) for o in same):
                         same.append(option)
@@ -89,7 +89,7 @@ class SegmentOptions:
                 return
             band_rows = growth.unit
 
-    def _ending(self, last: int, band_rows: int, starts: set[int], wanted: Wanted) -> Iterator[Option]:
+    def _ending(self, last: int, band_rows: int, starts: set[int], keys: Set[Key] | None) -> Iterator[Option]:
         """Options of the segments from `starts` to `last` at one band height, as long as they are worth having."""
         growth, inside = Growth(self.network, last, band_rows), _Inside(self.shared)
         while growth.first > min(starts) and growth.grow():
@@ -100,7 +100,7 @@ class SegmentOptions:
                 return
             ratio, cut = band_rows // growth.unit, self.cut_bytes.get((growth.first, last), 0)
             if growth.first in starts and inside.bytes < cut and ratio & (ratio - 1) == 0:
-                yield from _Maker(self.shared, growth, inside).options(wanted, lean=False)
+                yield from _Maker(self.shared, growth, inside).options(keys, lean=False)
 
 
 def _no_worse(a: Option, b: Option) -> bool:
@@ -271,13 +271,15 @@ class _Maker:
         self.may_prefetch = previous is not None and previous.kind is not Kind.HOST and inside.constant_bytes > 0
         self.made = dict[str, _Stream]()
 
-    def options(self, wanted: Wanted, *, lean: bool) -> Iterator[Option]:
-        """Every option, of each pattern that is wanted."""
+    def options(self, keys: Set[Key] | None, *, lean: bool) -> Iterator[Option]:
+        """Every option, of each pattern that is asked for."""
         moving = [*self.growth.external(), *self.growth.leaving()]
         free = [m for m in moving if m in self.shared.free and self._outlives(m)]
         for pattern in patterns(self.network, free):
             held = sum(self.shared.whole[m] for m in pattern)
-            if held + self.inside.bytes > self.device.sram_bytes or not wanted(self.first, self.last, pattern):
+            if held + self.inside.bytes > self.device.sram_bytes or not (
+                keys is None or (self.first, self.last, pattern) in keys
+            ):
                 continue
             streams = {m: self._stream(m) for m in moving if m not in pattern}
             loads = [m for m in moving if m in pattern and self._moves_here(m)]

@@ -1,14 +1,14 @@
 """Every useful way to run one group as a segment of its own."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from functools import partial
 from itertools import product
 
 from sfopt.allocate.options import (
     Block,
     Body,
+    Key,
     Option,
-    Wanted,
     bank_floor,
     can_be_resident,
     operand_sets,
@@ -40,19 +40,19 @@ def single_options(
     group: Group,
     device: Device,
     switches: Switches,
-    wanted: Wanted | None = None,
+    keys: Set[Key] | None = None,
     *,
     lean: bool = False,
 ) -> tuple[Option, ...]:
     """Useful options of a group alone that fit the device on their own; empty for a HOST group.
 
-    Of the patterns that are `wanted` (all by default). `lean`: only what matters where cycles do not.
+    Of certain `keys` only, or of all. `lean`: only what matters where cycles do not.
     """
     if group.kind is Kind.HOST:
         return ()
     maker, found = _Maker(network, group, device), list[Option]()
     for pattern in patterns(network, [m for m in maker.maps if can_be_resident(network, m)]):
-        if wanted is None or wanted(group.index, group.index, pattern):
+        if keys is None or (group.index, group.index, pattern) in keys:
             options = maker.options(pattern, lean=lean and switches.drop_dominated)
             fitting = [o for o in options if max(o.floor_bytes, o.own_bytes) <= device.sram_bytes]
             found += undominated(fitting, cycles=not lean) if switches.drop_dominated else fitting
