@@ -17,7 +17,7 @@ from sfopt import cost
 from sfopt.device import Device
 from sfopt.groups import Kind, Network
 
-__all__ = ["Box", "Effort", "TooManyCasesError", "lowest_placement", "optimum"]
+__all__ = ["Box", "Effort", "Frame", "TooManyCasesError", "combined", "frames", "lowest_placement", "optimum"]
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ def optimum(
             break
         height = place.height(frame, _boxes(frame, chosen), device.sram_bytes if best is None else best[len(known)])
         if height is not None:
-            values = {**_values(chosen), "peak": height}
+            values = {**combined(chosen), "peak": height}
             found = tuple(values[n] for n in order)
             best = found if best is None else min(best, found)
     return best
@@ -84,7 +84,7 @@ def _in_order(
 ) -> Iterator[tuple[tuple[int, ...], Frame, tuple[Way, ...]]]:
     """All combinations of ways whose buffers fit each step, best first by the levels in `known`."""
     tick, heap = count(), list[tuple[tuple[int, ...], int, Frame, tuple[tuple[int, ...], ...], tuple[Way, ...]]]()
-    for frame in _frames(network, device, segments=segments, ends_early=ends_early):
+    for frame in frames(network, device, segments=segments, ends_early=ends_early):
         least = [min(_levels(known, (way,)) for way in table) for table in frame.tables]
         rests = tuple(_sum(known, least[i:]) for i in range(len(least) + 1))
         heapq.heappush(heap, (rests[0], next(tick), frame, rests, ()))
@@ -107,11 +107,12 @@ def _sum(known: Sequence[str], terms: Sequence[tuple[int, ...]]) -> tuple[int, .
 
 
 def _levels(known: Sequence[str], chosen: tuple[Way, ...]) -> tuple[int, ...]:
-    values = _values(chosen)
+    values = combined(chosen)
     return tuple(values[n] for n in known)
 
 
-def _values(chosen: tuple[Way, ...]) -> dict[str, int]:
+def combined(chosen: tuple[Way, ...]) -> dict[str, int]:
+    """Traffic and cycles of ways one after the other: rule 9's step model."""
     ahead = [*(way.ahead for way in chosen[1:]), 0]
     cycles = sum(w.exposed + max(w.compute, w.behind + a) for w, a in zip(chosen, ahead, strict=True))
     return {"traffic": sum(w.traffic for w in chosen), "cycles": cycles}
@@ -123,14 +124,14 @@ def _fits(frame: Frame, chosen: tuple[Way, ...], sram_bytes: int) -> bool:
     for step in (end - 1, end):
         if step >= 0:
             own = chosen[step].own_bytes
-            early = sum(size for _, size, early in chosen[step + 1].boxes if early) if step < end else 0
+            early = sum(p.size for p in chosen[step + 1].parts if p.early) if step < end else 0
             held = sum(b.size for b in frame.stays if b.first <= step <= b.last)
             if own + early + held > sram_bytes:
                 return False
     return True
 
 
-def _frames(network: Network, device: Device, *, segments: bool, ends_early: bool) -> Iterator[Frame]:
+def frames(network: Network, device: Device, *, segments: bool = True, ends_early: bool = False) -> Iterator[Frame]:
     """Every cut and residency for which all segments can run somehow."""
     known = dict[tuple[Span, frozenset[str], frozenset[str]], tuple[Way, ...]]()
     for spans in _cuts(network, segments=segments):
@@ -209,7 +210,7 @@ def _whole_bytes(network: Network, device: Device, tensor: str) -> int:
 def _boxes(frame: Frame, chosen: tuple[Way, ...]) -> list[Box]:
     boxes = [*frame.stays]
     for step, way in enumerate(chosen):
-        boxes += [Box(f"{step}:{name}", size, step - early, step) for name, size, early in way.boxes]
+        boxes += [Box(f"{step}:{part.name}", part.size, step - part.early, step) for part in way.parts]
     return boxes
 
 

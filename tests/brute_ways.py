@@ -1,7 +1,7 @@
 """Every way to run a segment, read off docs/plan-rules.md: its buffers, its bytes, its cycles."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import product
 from math import ceil
@@ -12,27 +12,53 @@ from sfopt import cost
 from sfopt.device import Device
 from sfopt.groups import Group, Kind, Network
 
-__all__ = ["Span", "Way", "ways"]
+__all__ = ["How", "Part", "Span", "Way", "ways"]
 
 Span = tuple[int, int]
 """First and last group of a segment."""
 
 
 @dataclass(frozen=True)
-class Way:
-    """One way to run a segment, given what is resident. Boxes are (name, bytes, whether it is there from the step before)."""
+class Part:
+    """A buffer of a segment's own; `early`: it is there from the step before."""
 
-    boxes: tuple[tuple[str, int, bool], ...]
+    name: str
+    rows: int
+    row_bytes: int
+    early: bool = False
+
+    @property
+    def size(self) -> int:
+        """Bytes."""
+        return self.rows * self.row_bytes
+
+
+@dataclass(frozen=True)
+class How:
+    """What distinguishes a way to run a segment."""
+
+    timing: Timing
+    tile: int | None
+    overlap: bool
+
+
+@dataclass(frozen=True)
+class Way:
+    """One way to run a segment, given what is resident. Two are the same if they take and cost the same."""
+
+    parts: tuple[Part, ...]
     traffic: int
     exposed: int
     compute: int
     behind: int
     ahead: int
+    how: How | None = field(default=None, compare=False)
+    """None for a host group."""
 
     @cached_property
     def own_bytes(self) -> int:
         """Bytes of its buffers at its own step."""
-        return sum(size for _, size, _ in self.boxes)
+        return sum(part.size for part in self.parts)
 
 
 def ways(network: Network, device: Device, span: Span, held: frozenset[str], stored: frozenset[str]) -> Iterator[Way]:
@@ -78,7 +104,7 @@ class _Maker:
     ) -> None:
         self.network, self.device, self.groups, self.held, self.stored = network, device, groups, held, stored
         self.timing, self.tile, self.overlap, self.early = timing, tile, overlap, early
-        self.boxes = list[tuple[str, int, bool]]()
+        self.parts = list[Part]()
         self.traffic = self.exposed = self.compute = self.behind = self.ahead = 0
 
     def way(self) -> Way:
@@ -90,7 +116,8 @@ class _Maker:
         firsts = {n: self.network.readers[n][0] for n in self.network.inputs if n in self.held}
         for tensor in (n for n, first in firsts.items() if self.groups[0].index <= first <= self.groups[-1].index):
             self._move(tensor)
-        return Way(tuple(self.boxes), self.traffic, self.exposed, self.compute, self.behind, self.ahead)
+        how = How(self.timing, self.tile, self.overlap)
+        return Way(tuple(self.parts), self.traffic, self.exposed, self.compute, self.behind, self.ahead, how)
 
     def _feed(self, tensor: str) -> None:
         fmap, readers = self.network.maps[tensor], [g for g in self.groups if tensor in g.reads]
@@ -98,7 +125,7 @@ class _Maker:
         if len(readers) == 1:
             row = cost.stream_row_bytes(self.network, readers[0], tensor, self.device)
         rows = ring_rows(self.network, self.groups, self.timing, tensor, ahead=self.overlap, behind=False)
-        self.boxes.append((tensor, rows * row, False))
+        self.parts.append(Part(tensor, rows, row))
         feed, bands, dense = self.timing.feeds[tensor], self.timing.bands, fmap.width * fmap.channels
         self._spend(fmap.size_bytes, *cost.stream_cycles(dense, feed, bands, self.device, reading=True))
 
@@ -110,7 +137,7 @@ class _Maker:
             return
         behind = leaves and self.overlap
         rows = ring_rows(self.network, self.groups, self.timing, group.output, ahead=False, behind=behind)
-        self.boxes.append((group.output, rows * cost.map_row_bytes(fmap, self.device), False))
+        self.parts.append(Part(group.output, rows, cost.map_row_bytes(fmap, self.device)))
         if leaves and group.kind is Kind.GLOBAL_MEAN:
             self._move(group.output)
         elif leaves:
@@ -134,7 +161,8 @@ class _Maker:
         for block in cost.constants(self.network, group, folded=folded):
             tile = self.tile if block.name.endswith(".weights") else None
             rows = block.rows if tile is None else min(block.rows, tile * (2 if self.overlap else 1))
-            self.boxes.append((block.name, rows * block.row_bytes(self.device), self.early and tile is None))
+            early = self.early and tile is None
+            self.parts.append(Part(block.name, rows, block.row_bytes(self.device), early))
             if tile is not None:
                 size, pieces = block.size_bytes * bands, bands * ceil(block.rows / tile)
                 self._spend(size, *cost.piece_cycles(size, pieces, self.device))

@@ -1,11 +1,12 @@
 """The integer programs against enumeration, with every modelling trick on and off."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import fields, replace
 
 import pytest
 from brute_force import TooManyCasesError, optimum
 from networks import efficientnet_b0, mobilenet_v2, random_network, resnet50
+from small_cases import small_case
 
 from sfopt.allocate import OBJECTIVES, Switches, plan
 from sfopt.check import check_plan
@@ -16,25 +17,7 @@ from sfopt.groups import Network
 from sfopt.plan import Status
 
 
-def tiny_device(seed: int) -> Device:
-    """Four lanes and a scratchpad of a few hundred bytes to a few KiB."""
-    banks, bank_bytes = 5 + seed % 4, (32, 48, 64, 96, 160, 256)[seed // 4 % 6]
-    latency = (3, 40)[seed % 2]
-    return replace(
-        load_device("sim8"),
-        name="tiny",
-        lanes_in=4,
-        lanes_out=4,
-        banks=banks,
-        bank_bytes=bank_bytes,
-        accumulator_pixels=8,
-        dram_latency_cycles=latency,
-    )
-
-
-def solved(
-    network: Network, device: Device, switches: Switches | None = None, objective: str = "traffic"
-) -> tuple[int, ...] | None:
+def solved(network: Network, device: Device, switches: Switches, objective: str) -> tuple[int, ...] | None:
     """Values of the proven plan, which the checker has seen; None when infeasible."""
     try:
         found = plan(network, device, objective=objective, switches=switches)
@@ -45,16 +28,16 @@ def solved(
     return tuple(o.value for o in found.certificate.objectives)
 
 
-def compare(seeds: range, switches: Switches | None = None, objective: str = "traffic") -> tuple[int, int]:
-    """Planner against enumeration: how many instances were compared, and how many of them had a plan."""
+def compare(seeds: Iterable[int], switches: Switches | None = None, objective: str = "traffic") -> tuple[int, int]:
+    """Planner against enumeration on small cases: how many were compared, and how many of them had a plan."""
     compared = feasible = 0
+    switches = switches or Switches()
     for seed in seeds:
-        network = random_network(seed, ops=1 + seed % 3, side=4, channels=9)
-        device = tiny_device(seed * 7 + seed // 60)
-        if len(network.groups) > 3:
+        network, device = small_case(seed)
+        if len(network.groups) > 5:
             continue
         try:
-            expected = optimum(network, device, OBJECTIVES[objective])
+            expected = optimum(network, device, OBJECTIVES[objective], nodes=20_000, segments=switches.segments)
         except TooManyCasesError:
             continue
         assert solved(network, device, switches, objective) == expected, f"seed {seed}"
@@ -65,26 +48,49 @@ def compare(seeds: range, switches: Switches | None = None, objective: str = "tr
 
 @pytest.mark.parametrize("block", range(6))
 def test_optimum_equals_enumeration(block: int) -> None:
-    compared, feasible = compare(range(block * 80, block * 80 + 80))
-    assert compared >= 40
-    assert feasible >= 20
+    compared, feasible = compare(range(block * 35, block * 35 + 35))
+    assert compared >= 20
+    assert feasible >= 12
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("block", range(40))
+def test_optimum_equals_enumeration_on_thousands(block: int) -> None:
+    compared, feasible = compare(range(1000 + block * 100, 1100 + block * 100))
+    assert compared >= 60
+    assert feasible >= 40
 
 
 def test_optimum_for_latency_equals_enumeration() -> None:
-    compared, feasible = compare(range(500, 560), objective="latency")
-    assert compared >= 25
-    assert feasible >= 12
+    compared, feasible = compare(range(300, 335), objective="latency")
+    assert compared >= 15
+    assert feasible >= 10
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("block", range(5))
+def test_optimum_for_latency_equals_enumeration_on_hundreds(block: int) -> None:
+    compared, feasible = compare(range(6000 + block * 100, 6100 + block * 100), objective="latency")
+    assert compared >= 60
+    assert feasible >= 40
 
 
 ALL_OFF = Switches(**{f.name: False for f in fields(Switches)})
 
 
 @pytest.mark.parametrize(
-    "switches", [*(replace(Switches(), **{f.name: False}) for f in fields(Switches)), ALL_OFF], ids=str
+    "switches",
+    [
+        *(replace(Switches(), **{f.name: False}) for f in fields(Switches)),
+        ALL_OFF,
+        replace(ALL_OFF, segments=True),
+    ],
+    ids=str,
 )
 def test_switches_leave_the_optimum_alone(switches: Switches) -> None:
-    compared, _ = compare(range(600, 640), switches)
-    assert compared >= 20
+    """`segments` is none of the tricks: without it, the enumeration has none either."""
+    compared, _ = compare(range(400, 420), switches)
+    assert compared >= 10
 
 
 @pytest.mark.parametrize("make", [mobilenet_v2, efficientnet_b0, resnet50])

@@ -7,8 +7,8 @@ from brute_force import Box, Effort, lowest_placement
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sfopt.allocate.choice import Limits
 from sfopt.allocate.first_fit import first_fit, peak_of, place_constructively
+from sfopt.allocate.linear import Limits
 from sfopt.allocate.options import Block, bank_floor
 from sfopt.allocate.placement import place
 from sfopt.allocate.rectangles import Layout, Rectangle

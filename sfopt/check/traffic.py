@@ -8,7 +8,7 @@ from sfopt.check.require import require
 from sfopt.check.view import View
 from sfopt.plan import Category, Transfer, WeightMode
 
-__all__ = ["Key", "check_dram", "check_traffic"]
+__all__ = ["Key", "check_dram", "check_traffic", "dram_lives", "expected_transfers"]
 
 DRAM_ALIGNMENT_BYTES = 64
 
@@ -18,7 +18,7 @@ Key = tuple[int, str, str]
 
 def check_traffic(view: View) -> Mapping[Key, Transfer]:
     """Rule 7: the plan's transfers are those that follow from its segments and buffers. Returns these."""
-    expected = {_key(t): t for t in _expected(view)}
+    expected = {_key(t): t for t in expected_transfers(view)}
     claimed = {_key(t): t for t in view.plan.transfers}
     require(len(claimed) == len(view.plan.transfers), 7, "two transfers share segment, tensor and direction")
     for key in sorted(expected.keys() | claimed.keys()):
@@ -34,7 +34,8 @@ def _key(t: Transfer) -> Key:
     return t.segment, t.tensor, t.direction
 
 
-def _expected(view: View) -> Iterator[Transfer]:
+def expected_transfers(view: View) -> Iterator[Transfer]:
+    """What rule 7 asks for, segment by segment."""
     network = view.network
     for step, s in enumerate(view.plan.segments):
         for direction, tensors in (("read", view.loads(step)), ("write", view.stores(step))):
@@ -56,7 +57,7 @@ def _category(view: View, tensor: str) -> Category:
 
 def check_dram(view: View) -> None:
     """Rule 8: a region for every map in DRAM while it is needed there, aligned and apart."""
-    regions, needed = {r.tensor: r for r in view.plan.dram}, _lives(view)
+    regions, needed = {r.tensor: r for r in view.plan.dram}, dram_lives(view)
     require(len(regions) == len(view.plan.dram), 8, "two DRAM regions share one tensor")
     differing = sorted(regions.keys() ^ needed.keys())
     require(not differing, 8, f"DRAM regions differ from the maps in DRAM: {differing}")
@@ -71,7 +72,7 @@ def check_dram(view: View) -> None:
     require_apart(spans, 8)
 
 
-def _lives(view: View) -> Mapping[str, tuple[int, int]]:
+def dram_lives(view: View) -> Mapping[str, tuple[int, int]]:
     """Steps at which each map in DRAM is needed there."""
     end = len(view.plan.segments) - 1
     lives = {name: (view.makers.get(name, 0), view.makers.get(name, 0)) for name in view.in_dram}

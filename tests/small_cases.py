@@ -1,0 +1,38 @@
+"""Networks of a few groups on scratchpads of a few hundred bytes: small enough for enumeration, tight enough to need segments."""
+
+import random
+from dataclasses import replace
+
+from checked import with_host_group
+from networks import random_network
+
+from sfopt import cost
+from sfopt.device import Device, load_device
+from sfopt.groups import Network
+
+__all__ = ["small_case"]
+
+
+def small_case(seed: int) -> tuple[Network, Device]:
+    """A random network, tall and narrow, and a scratchpad for a quarter to nine tenths of its maps and constants."""
+    r = random.Random(seed)
+    network = random_network(
+        seed, ops=r.randint(1, 4), side=r.randint(4, 16), channels=r.choice((3, 4, 6)), width=r.randint(2, 8)
+    )
+    if r.random() < 0.1:
+        network = with_host_group(network, r.randrange(len(network.groups)))
+    base = replace(
+        load_device("sim8"),
+        name="tiny",
+        lanes_in=4,
+        lanes_out=4,
+        accumulator_pixels=8,
+        dram_latency_cycles=r.choice((3, 40)),
+    )
+    maps = sum(f.height * cost.map_row_bytes(f, base) for f in network.maps.values())
+    constants = sum(
+        c.rows * c.row_bytes(base) for g in network.groups for c in cost.constants(network, g, folded=False)
+    )
+    banks = r.randint(5, 10)
+    words = int((maps + constants) * r.uniform(0.25, 0.9)) // (banks * base.word_bytes)
+    return network, replace(base, banks=banks, bank_bytes=max(1, words) * base.word_bytes)
