@@ -3,12 +3,12 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from sfopt.allocate.options import Block, Option
+from sfopt.allocate.options import Block, Option, bank_floor
 from sfopt.allocate.problem import Choice, Problem
 from sfopt.allocate.rectangles import Layout, rectangles
 from sfopt.allocate.stack import stack_height
 
-__all__ = ["Cut", "StepFloor", "covers", "cut_from", "step_floors", "step_heights", "weaker"]
+__all__ = ["Cut", "StepFloor", "covers", "cut_from", "step_floors", "weaker"]
 
 Span = tuple[int, int]
 """First and last group of a segment."""
@@ -47,17 +47,17 @@ def covers(option: Option, block: Block) -> bool:
     )
 
 
-def step_heights(layout: Layout, steps: int, bank_bytes: int) -> list[int]:
-    """For each step, the least height of what is live in it: a lower bound on any placement of the layout."""
-    return [stack_height(layout.part(layout.live_at(s, s)), bank_bytes) for s in range(steps)]
-
-
 def step_floors(problem: Problem, choice: Choice, options: Sequence[Option], limit_bytes: int) -> list[StepFloor]:
     """A floor for every step that a choice cannot place below `limit_bytes`, over all `options` of the same key."""
-    layout, spans = rectangles(problem, choice), problem.spans(choice)
-    heights = step_heights(layout, len(spans), problem.device.bank_bytes)
-    high = [first for (first, _), h in zip(spans, heights, strict=True) if h > limit_bytes and first in choice.options]
-    return [_floor(problem, choice, first, options) for first in high]
+    layout, spans, bank_bytes = rectangles(problem, choice), problem.spans(choice), problem.device.bank_bytes
+    found = list[StepFloor]()
+    for step, (first, _) in enumerate(spans):
+        if first in choice.options:
+            live = layout.part(layout.live_at(step, step))
+            worst = bank_floor([r.size_bytes for r in live.items], bank_bytes) if live.items else 0
+            if worst > limit_bytes and stack_height(live, bank_bytes) > limit_bytes:
+                found.append(_floor(problem, choice, first, options))
+    return found
 
 
 def _floor(problem: Problem, choice: Choice, first: int, options: Sequence[Option]) -> StepFloor:

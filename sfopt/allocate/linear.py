@@ -98,27 +98,32 @@ def solve_with_cp_sat(program: LinearProgram, limits: Limits, hint: Mapping[int,
     return Answer([solver.value(c) for c in columns], status, value, value if proven else min(bound, value))
 
 
-def relaxed(program: LinearProgram, limits: Limits) -> tuple[float, Floats] | None:
+def relaxed(program: LinearProgram, limits: Limits, solver_name: str = "glop") -> tuple[float, Floats] | None:
     """Lower bound of the linear relaxation and each column's reduced cost; None when it was not solved to the end.
 
     Computed from the row prices alone, whatever they are: Lagrange's bound holds for any of them, so no tolerance of the solver
-    enters it beyond the rounding of these sums.
+    enters it beyond the rounding of these sums. Where optimal prices are many, `glop` ends in a corner of them and `pdlp` in their
+    midst: two good sets of prices that rule out different columns.
     """
-    model = model_builder.Model()
+    model = model_builder.Model()  # type: ignore[no-untyped-call]
     columns = [model.new_num_var(*bounds, "") for bounds in zip(program.low, program.high, strict=True)]
     rows = [
         model.add_linear_constraint(
-            model_builder.LinearExpr.weighted_sum([columns[i] for i in indices], factors),
+            model_builder.LinearExpr.weighted_sum([columns[i] for i in indices], [float(f) for f in factors]),
             -math.inf if low is None else low,
             math.inf if high is None else high,
         )
         for indices, factors, low, high in program.rows
     ]
     terms = program.objective
-    model.minimize(model_builder.LinearExpr.weighted_sum([columns[i] for i in terms], list(terms.values())))
-    solver = model_builder.Solver("glop")
+    model.minimize(
+        model_builder.LinearExpr.weighted_sum([columns[i] for i in terms], [float(f) for f in terms.values()])
+    )
+    solver = model_builder.Solver(solver_name)
+    if solver_name == "glop":
+        solver.set_solver_specific_parameters("use_dual_simplex: true")
     solver.set_time_limit_in_seconds(max(0.05, limits.seconds))
-    if solver.solve(model) is not model_builder.SolveStatus.OPTIMAL:
+    if solver.solve(model) != model_builder.SolveStatus.OPTIMAL:
         return None
     costs = np.zeros(len(program.names))
     costs[list(program.objective)] = list(program.objective.values())

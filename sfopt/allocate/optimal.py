@@ -17,6 +17,7 @@ from sfopt.allocate.placement import place
 from sfopt.allocate.pricing import minimise
 from sfopt.allocate.problem import Choice, Problem
 from sfopt.allocate.rectangles import Layout, rectangles
+from sfopt.allocate.segments import UNLIMITED
 from sfopt.allocate.switches import Switches
 from sfopt.errors import InfeasibleError
 from sfopt.plan import Objective, Status
@@ -114,8 +115,38 @@ def _choose(search: _Search) -> Choice | None:
 
 
 def _level(search: _Search, name: str, fixed: Mapping[str, int], hint: Choice | None) -> Choice | None:
-    """Minimise one level; whenever a step of the answer cannot be stacked as promised, add a floor and solve again."""
-    options = _options(search, name, fixed)
+    """Minimise one level over the options that the levels before leave useful."""
+    if name == "traffic" and not fixed:
+        choice = _least_traffic(search, hint)
+    else:
+        choice = _least(search, name, fixed, hint, _pool(search, fixed))
+    if choice is None and not fixed and not search.out_of_time:
+        raise InfeasibleError(_why(search))
+    return choice
+
+
+def _least_traffic(search: _Search, hint: Choice | None) -> Choice | None:
+    """The least traffic, with small budgets for each option first.
+
+    A choice that moves no more beyond the compulsory bytes than each option was allowed is optimal: any other option alone moves more.
+    """
+    problem, choice = search.problem, None
+    budgets = [0, *(max(f.size_bytes for f in problem.network.maps.values()) << k for k in (0, 2))]
+    for budget in (*budgets, UNLIMITED) if search.switches.budgets else (UNLIMITED,):
+        choice = _least(search, "traffic", {}, hint, problem.lean(budget))
+        if search.out_of_time or (choice is not None and problem.traffic(choice) - problem.compulsory_bytes <= budget):
+            break
+    return choice
+
+
+def _pool(search: _Search, fixed: Mapping[str, int]) -> Sequence[Option]:
+    return search.pools[tuple(fixed.items())] if fixed else search.problem.full(None)
+
+
+def _least(
+    search: _Search, name: str, fixed: Mapping[str, int], hint: Choice | None, options: Sequence[Option]
+) -> Choice | None:
+    """The least value over some options; while a step of the answer cannot be stacked as promised, add a floor and solve again."""
     while True:
         program = ChoiceProgram(search.problem, options, search.known, search.switches)
         start = program.hint(hint) if hint is not None and search.switches.hints else None
@@ -123,15 +154,12 @@ def _level(search: _Search, name: str, fixed: Mapping[str, int], hint: Choice | 
         answer = priced.answer
         choice = program.choice(answer)
         if choice is None:
-            if answer.status is Status.OPTIMAL and not fixed:
-                raise InfeasibleError(_why(search))
             return None
         ceiling = fixed.get("peak", answer.value if name == "peak" else search.problem.device.sram_bytes)
         floors = step_floors(search.problem, choice, options, ceiling) if search.switches.step_cuts else []
-        if floors and not search.out_of_time:
-            search.known.floors += floors
-            continue
-        break
+        if not floors or search.out_of_time:
+            break
+        search.known.floors += floors
     search.values[name], search.bounds[name] = answer.value, answer.bound
     search.pools[(*fixed.items(), (name, answer.value))] = _useful(search, name, fixed, priced.useful)
     if search.on_progress is not None:
@@ -139,18 +167,16 @@ def _level(search: _Search, name: str, fixed: Mapping[str, int], hint: Choice | 
     return choice
 
 
-def _options(search: _Search, name: str, fixed: Mapping[str, int]) -> Sequence[Option]:
-    """What may be chosen: while only traffic counts, the lean options; then those that the values so far leave useful."""
-    if not fixed:
-        return search.problem.lean if name == "traffic" else search.problem.full(None)
-    return search.pools[tuple(fixed.items())]
-
-
 def _useful(search: _Search, name: str, fixed: Mapping[str, int], useful: tuple[Option, ...]) -> tuple[Option, ...]:
-    """The pool for the next level. A lean option stands for all of its groups and pattern: they need as much or more."""
+    """The pool for the next level. A lean option stands for all of its groups and pattern: they need as much or more.
+
+    No choice of this traffic has an option that alone moves more beyond the compulsory bytes than the whole choice does.
+    """
     if name != "traffic" or fixed:
         return useful
-    return search.problem.full(frozenset(o.key for o in useful))
+    problem = search.problem
+    slack = search.values["traffic"] - problem.compulsory_bytes
+    return problem.full(frozenset(o.key for o in useful if problem.excess_bytes(o) <= slack))
 
 
 def _tidy(search: _Search, choice: Choice) -> Choice:

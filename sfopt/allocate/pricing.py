@@ -51,8 +51,12 @@ def minimise(
     answer = _tighten(program, rows, bound, costs, limits, hint)
     if answer.values is None:
         return Priced(answer, options)
-    most = _with_slack(answer.value - bound, bound)
-    return Priced(answer, tuple(o for x, o in zip(program.x, options, strict=True) if costs[x] <= most))
+    second = relaxed(rows, _left(limits, deadline), "pdlp")
+    kept = tuple(zip(program.x, options, strict=True))
+    for least, dear in (prices,) if second is None else (prices, second):
+        most = _with_slack(answer.value - least, least)
+        kept = tuple((x, o) for x, o in kept if dear[x] <= most)
+    return Priced(answer, tuple(o for _, o in kept))
 
 
 def _tighten(

@@ -5,10 +5,10 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 from sfopt.allocate.options import Key, Option, can_be_resident
-from sfopt.allocate.segments import SegmentOptions
+from sfopt.allocate.segments import UNLIMITED, SegmentOptions
 from sfopt.allocate.single import single_options
 from sfopt.allocate.switches import Switches
-from sfopt.cost import dma_cycles, map_row_bytes
+from sfopt.cost import constants, dma_cycles, map_row_bytes
 from sfopt.device import Device
 from sfopt.errors import InfeasibleError
 from sfopt.groups import Group, Kind, Network
@@ -64,10 +64,10 @@ class Problem:
         """Options of several groups."""
         return SegmentOptions(self.network, self.device)
 
-    @cached_property
-    def lean(self) -> tuple[Option, ...]:
-        """The options that matter where cycles do not."""
-        return (*self.lean_singles, *(self.segments.lean if self.switches.segments else ()))
+    def lean(self, budget_bytes: int = UNLIMITED) -> tuple[Option, ...]:
+        """The options that matter where cycles do not, and that move at most so many bytes beyond the compulsory ones."""
+        alone = (o for o in self.lean_singles if self.excess_bytes(o) <= budget_bytes)
+        return (*alone, *(self.segments.lean(budget_bytes) if self.switches.segments else ()))
 
     def full(self, keys: Set[Key] | None) -> tuple[Option, ...]:
         """All options, or all of certain keys."""
@@ -107,6 +107,26 @@ class Problem:
     def host_traffic(self) -> int:
         """DRAM bytes of HOST groups; the same in every plan."""
         return sum(self.network.maps[m].size_bytes for g in self.hosts for m in (*g.reads, *g.writes))
+
+    @cached_property
+    def compulsory(self) -> Mapping[int, int]:
+        """Group -> bytes that it moves in any plan: constants once, first read of network inputs, network outputs; HOST: 0."""
+        network = self.network
+        table = {g.index: sum(c.size_bytes for c in constants(network, g, folded=False)) for g in network.groups}
+        first_reads = ((network.readers[m][0], m) for m in network.inputs)
+        for g, m in (*first_reads, *((network.producers[m], m) for m in network.outputs)):
+            if network.groups[g].kind is not Kind.HOST:
+                table[g] += network.maps[m].size_bytes
+        return table
+
+    @cached_property
+    def compulsory_bytes(self) -> int:
+        """Bytes that any plan moves, those of HOST groups included."""
+        return self.host_traffic + sum(self.compulsory.values())
+
+    def excess_bytes(self, option: Option) -> int:
+        """Bytes that an option moves beyond what is compulsory for its groups; never below 0."""
+        return option.traffic_bytes - sum(self.compulsory[g] for g in range(option.first, option.last + 1))
 
     def tail_bytes(self, option: Option) -> int:
         """Bytes of resident maps that an option still holds in its step although their last reader is not its last group."""

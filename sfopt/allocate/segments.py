@@ -27,7 +27,10 @@ from sfopt.groups import Group, Kind, Network
 from sfopt.plan import Feed, Role, Run, WeightMode
 from sfopt.rows import RowSchedule, rows_to_run
 
-__all__ = ["SegmentOptions"]
+__all__ = ["UNLIMITED", "SegmentOptions"]
+
+UNLIMITED = 1 << 62
+"""A budget that rules nothing out."""
 
 
 class SegmentOptions:
@@ -38,11 +41,19 @@ class SegmentOptions:
         self.shared = _Shared(network, device)
         self.cut_bytes = dict[tuple[int, int], int]()
         """Groups first..last -> least scratchpad of running them in two parts or more; only where a segment needs less."""
+        self._lean = dict[int, tuple[Option, ...]]()
 
-    @cached_property
-    def lean(self) -> tuple[Option, ...]:
-        """Those that matter where cycles do not: the lowest bands, in which every buffer is smallest."""
-        found, needs = list[Option](), _Needs(self.shared)
+    def lean(self, budget_bytes: int) -> tuple[Option, ...]:
+        """Those that matter where cycles do not: the lowest bands, in which every buffer is smallest.
+
+        Only those whose maps move at most `budget_bytes` beyond what is compulsory.
+        """
+        if budget_bytes not in self._lean:
+            self._lean[budget_bytes] = tuple(self._find_lean(budget_bytes))
+        return self._lean[budget_bytes]
+
+    def _find_lean(self, budget_bytes: int) -> Iterator[Option]:
+        needs = _Needs(self.shared)
         for last in self.network.groups:
             needs.begin(last)
             for growth, inside in self._lowest(last):
@@ -51,17 +62,16 @@ class SegmentOptions:
                 needs.know(growth.first, last.index, min(own, cut))
                 if own < cut:
                     self.cut_bytes[growth.first, last.index] = cut
-                    maker = _Maker(self.shared, growth, inside)
-                    found += maker.options(None, lean=True)
-        return tuple(found)
+                    yield from _Maker(self.shared, growth, inside).options(None, budget_bytes)
 
     def full(self, keys: Set[Key] | None) -> Iterator[Option]:
         """All of them, or all of certain keys: every band height, overlap and early constants."""
+        asked = (o.key for o in self.lean(UNLIMITED)) if keys is None else keys
         firsts: dict[int, set[int]] = {}
-        for o in self.lean:
-            if keys is None or o.key in keys:
-                firsts.setdefault(o.last, set()).add(o.first)
-        for last, starts in firsts.items():
+        for first, last, _ in asked:
+            if first < last:
+                firsts.setdefault(last, set()).add(first)
+        for last, starts in sorted(firsts.items()):
             kept = dict[tuple[object, ...], list[Option]]()
             for band_rows in _band_heights(self.network, self.network.groups[last]):
                 for option in self._ending(last, band_rows, starts, keys):
@@ -100,7 +110,7 @@ class SegmentOptions:
                 return
             ratio, cut = band_rows // growth.unit, self.cut_bytes.get((growth.first, last), 0)
             if growth.first in starts and inside.bytes < cut and ratio & (ratio - 1) == 0:
-                yield from _Maker(self.shared, growth, inside).options(keys, lean=False)
+                yield from _Maker(self.shared, growth, inside).options(keys)
 
 
 def _no_worse(a: Option, b: Option) -> bool:
@@ -122,7 +132,7 @@ class _Needs:
         self.least = dict[tuple[int, int], int]()
 
     def begin(self, last: Group) -> None:
-        """A group alone needs the least of its constants."""
+        """A group alone comes first."""
         if last.kind is not Kind.HOST:
             self.least[last.index, last.index] = self._alone(last)
 
@@ -140,13 +150,9 @@ class _Needs:
         return best
 
     def _alone(self, group: Group) -> int:
+        """A group that streams its maps as the segment does needs all of its constants."""
         blocks = self.shared.constants(group, folded=False)
-        lanes = self.shared.device.lanes_out
-        tiled = group.kind is Kind.CONV and group.conv_groups == 1
-        return sum(
-            b.row_bytes(self.shared.device) * (min(b.rows, lanes) if tiled and b.name.endswith(".weights") else b.rows)
-            for b in blocks
-        )
+        return sum(b.rows * b.row_bytes(self.shared.device) for b in blocks)
 
     def _crossing(self, first: int, cut: int, last: int) -> int:
         """Bytes of the maps that groups on both sides of the cut touch."""
@@ -271,15 +277,19 @@ class _Maker:
         self.may_prefetch = previous is not None and previous.kind is not Kind.HOST and inside.constant_bytes > 0
         self.made = dict[str, _Stream]()
 
-    def options(self, keys: Set[Key] | None, *, lean: bool) -> Iterator[Option]:
-        """Every option, of each pattern that is asked for."""
+    def options(self, keys: Set[Key] | None, budget_bytes: int | None = None) -> Iterator[Option]:
+        """Every option, of each pattern that is asked for; with a budget, lean ones whose maps move no more beyond what they must."""
         moving = [*self.growth.external(), *self.growth.leaving()]
         free = [m for m in moving if m in self.shared.free and self._outlives(m)]
+        extra = {m: self.network.maps[m].size_bytes for m in free if not self._moves_here(m)}
+        lean = budget_bytes is not None
         for pattern in patterns(self.network, free):
+            if keys is not None and (self.first, self.last, pattern) not in keys:
+                continue
+            if budget_bytes is not None and sum(b for m, b in extra.items() if m not in pattern) > budget_bytes:
+                continue
             held = sum(self.shared.whole[m] for m in pattern)
-            if held + self.inside.bytes > self.device.sram_bytes or not (
-                keys is None or (self.first, self.last, pattern) in keys
-            ):
+            if held + self.inside.bytes > self.device.sram_bytes:
                 continue
             streams = {m: self._stream(m) for m in moving if m not in pattern}
             loads = [m for m in moving if m in pattern and self._moves_here(m)]
@@ -328,7 +338,7 @@ class _Maker:
         )
 
     def _moves_here(self, tensor: str) -> bool:
-        """A resident network input is loaded by its first reader; a resident network output is stored by its producer."""
+        """Whether a map moves once here in any plan: a network input at its first reader, a network output at its producer."""
         if self.network.producers.get(tensor, -1) >= self.first:
             return tensor in self.network.outputs
         return tensor in self.network.inputs and self.network.readers[tensor][0] >= self.first

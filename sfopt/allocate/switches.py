@@ -15,6 +15,8 @@ class Switches:
     """Leave out options that another option of the same pattern beats or equals in every buffer and every cost term."""
     bank_floors: bool = True
     """Tell the choice program, per option, the least height of its operands in disjoint banks, not only their sum."""
+    budgets: bool = True
+    """Look first for plans in which no step moves many bytes beyond the compulsory ones: far fewer options."""
     reduced_costs: bool = True
     """Leave out options that the linear relaxation's prices prove too dear for the optimum."""
     hints: bool = True
