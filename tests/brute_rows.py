@@ -1,4 +1,4 @@
-"""Every way in which the rows of a segment may move: band heights, and runs as late or as early as they can be. By plain loops."""
+"""Every way in which the rows of a segment may move: band heights, and runs as late as they can be. By plain loops."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -42,10 +42,7 @@ def timings(network: Network, groups: Sequence[Group], fed: Collection[str]) -> 
         return
     band = lcm(*(pace.denominator for pace in paces.values()))
     while band < total:
-        lazy = _lazy(network, groups, fed, {node: int(pace * band) for node, pace in paces.items()}, -(-total // band))
-        yield lazy
-        if len(groups) > 1:
-            yield _eager(network, groups, lazy)
+        yield _lazy(network, groups, fed, {node: int(pace * band) for node, pace in paces.items()}, -(-total // band))
         band *= 2
 
 
@@ -89,23 +86,6 @@ def _needed(network: Network, group: Group, tensor: str, runs: Mapping[int, RowS
     """Rows of `tensor` that must be there for a group's band 0."""
     stop = runs[group.index].after(0)
     return rows_read(group, network.maps[tensor], 0, stop)[1] if stop else 0
-
-
-def _eager(network: Network, groups: Sequence[Group], lazy: Timing) -> Timing:
-    """The same, but in band 0 every run goes on as far as what is there of its inputs allows, never less far."""
-    runs, there = dict(lazy.runs), {t: rows.after(0) for t, rows in lazy.feeds.items()}
-    for group in groups:
-        run, inputs = runs[group.index], [t for t in group.reads if t in there]
-        possible = [
-            stop
-            for stop in range(1, run.total + 1)
-            if all(rows_read(group, network.maps[t], 0, stop)[1] <= there[t] for t in inputs)
-        ]
-        if inputs and possible:
-            runs[group.index] = RowSchedule(max(run.first, *possible), run.step, run.total)
-        if group.kind is not Kind.GLOBAL_MEAN:
-            there[group.output] = runs[group.index].after(0)
-    return Timing(lazy.bands, runs, lazy.feeds)
 
 
 def ring_rows(

@@ -7,6 +7,7 @@ from itertools import product
 from math import ceil
 
 from brute_rows import Timing, ring_rows, timings
+from brute_worth import cut_bytes, inner_bytes
 
 from sfopt import cost
 from sfopt.device import Device
@@ -72,6 +73,8 @@ def ways(network: Network, device: Device, span: Span, held: frozenset[str], sto
     fed = tuple(dict.fromkeys(n for g in groups for n in g.reads if n not in made and n not in held))
     may_be_early = span[0] > 0 and network.groups[span[0] - 1].kind is not Kind.HOST
     for timing in timings(network, groups, fed):
+        if len(groups) > 1 and inner_bytes(network, device, groups, timing) >= cut_bytes(network, device, span):
+            continue
         for overlap, early, tile in product((False, True), {False, may_be_early}, _tiles(network, device, groups)):
             maker = _Maker(network, device, groups, held, stored, timing, tile, overlap=overlap, early=early)
             yield maker.way()

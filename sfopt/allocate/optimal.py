@@ -128,7 +128,7 @@ def _level(search: _Search, name: str, fixed: Mapping[str, int], hint: Choice | 
 def _least_traffic(search: _Search, hint: Choice | None) -> Choice | None:
     """The least traffic, with small budgets for each option first.
 
-    A choice that moves no more beyond the compulsory bytes than each option was allowed is optimal: any other option alone moves more.
+    A choice that moves no more beyond the compulsory bytes than each option was allowed is optimal: any other option moves more.
     """
     problem, choice = search.problem, None
     budgets = [0, *(max(f.size_bytes for f in problem.network.maps.values()) << k for k in (0, 2))]

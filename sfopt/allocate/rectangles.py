@@ -53,7 +53,7 @@ class Layout:
 def rectangles(problem: Problem, choice: Choice) -> Layout:
     """Everything that a choice puts into the scratchpad. Step s is its segment s, HOST groups included.
 
-    Groups that a partial choice leaves open have no step; maps that live only there are left out.
+    Groups that a partial choice leaves open have no step; maps that live only there are left out, the others keep apart for them.
     """
     items = list[Rectangle]()
     spans = problem.spans(choice)
@@ -74,12 +74,12 @@ def rectangles(problem: Problem, choice: Choice) -> Layout:
 
 
 def _apart(problem: Problem, choice: Choice, index: dict[str, int]) -> frozenset[tuple[int, int]]:
-    """Pairs of items that one instruction streams."""
+    """Pairs of items that one instruction streams; of groups that a partial choice leaves open, only their resident maps."""
     pairs = set[tuple[int, int]]()
-    for step, (first, _) in enumerate(problem.spans(choice)):
-        option = choice.options.get(first)
-        for group in problem.network.groups[first : option.last + 1] if option is not None else ():
-            for names in operand_sets(group, f"{group.name}.weights"):
-                found = (index.get(f"{step}:{n}", index.get(n, -1)) for n in names)
-                pairs.update((min(a, b), max(a, b)) for a, b in combinations([i for i in found if i >= 0], 2))
+    step_of = {g: s for s, (first, last) in enumerate(problem.spans(choice)) for g in range(first, last + 1)}
+    for group in problem.network.groups:
+        step = step_of.get(group.index, -1)
+        for names in operand_sets(group, f"{group.name}.weights"):
+            found = (index.get(f"{step}:{n}", index.get(n, -1)) for n in names)
+            pairs.update((min(a, b), max(a, b)) for a, b in combinations([i for i in found if i >= 0], 2))
     return frozenset(pairs)

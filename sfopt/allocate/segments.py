@@ -278,7 +278,7 @@ class _Maker:
         self.made = dict[str, _Stream]()
 
     def options(self, keys: Set[Key] | None, budget_bytes: int | None = None) -> Iterator[Option]:
-        """Every option, of each pattern that is asked for; with a budget, lean ones whose maps move no more beyond what they must."""
+        """Every option of the patterns asked for; with a budget, lean ones whose maps move no more beyond what they must."""
         moving = [*self.growth.external(), *self.growth.leaving()]
         free = [m for m in moving if m in self.shared.free and self._outlives(m)]
         extra = {m: self.network.maps[m].size_bytes for m in free if not self._moves_here(m)}
