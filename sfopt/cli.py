@@ -2,7 +2,9 @@
 
 import os
 import sys
+import tempfile
 import traceback
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated
 
@@ -232,12 +234,13 @@ def run_demo(
     out: Annotated[Path | None, typer.Option("--out", help="Keep the output files here.")] = None,
 ) -> None:
     """Take the embedded trained network through the whole flow and report float, int8 and on-simulator accuracy."""
-    with progress_line(errors) as progress:
-        outcome = demo.run(load_device(device), images, progress)
-    if out is not None:
-        with output_directory(out) as directory:
-            directory.publish(report.output_files(outcome.result, report.build_report(outcome.result)))
-    _print_lines([*report.summary_lines(report.build_report(outcome.result)), *outcome.lines])
+    with nullcontext() if out is None else output_directory(out) as directory:
+        with progress_line(errors) as progress:
+            outcome = demo.run(load_device(device), images, progress)
+        facts = report.build_report(outcome.result)
+        if directory is not None:
+            directory.publish(report.output_files(outcome.result, facts))
+    _print_lines([*report.summary_lines(facts), *outcome.lines])
 
 
 def _run(model: Path, options: pipeline.Options) -> pipeline.Result:
@@ -282,6 +285,9 @@ def main() -> None:
         code = _fail(error.format_message(), 2)
     except KeyboardInterrupt:
         code = _fail("interrupted", 130)
+    except OSError as error:  # a full disk, a folder that may not be read
+        where = f"`{error.filename}`" if error.filename else f"a file (temporary ones go to `{tempfile.gettempdir()}`)"
+        code = _fail(f"{where}: {error.strerror or error}", 2)
     except Exception as error:  # noqa: BLE001 - the last line of defence: a defect of ours, still one line
         code = _fail(f"internal error: {type(error).__name__}: {error}; SFOPT_DEBUG=1 shows where", 1)
     sys.exit(code or 0)

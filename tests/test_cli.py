@@ -1,8 +1,11 @@
 """The command line: exit codes and texts, for what works and for what does not."""
 
+import errno
 import json
+import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -243,6 +246,33 @@ def test_wrong_usage_is_one_line(
     assert code == 2
     assert expected in one_line(err)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_refusal_of_the_operating_system_is_one_line(
+    sfopt: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code, _, err = sfopt("optimize", tmp_path / ("x" * 5000))
+    assert code == 2
+    assert one_line(err).endswith("File name too long")
+
+    def full(stage: object, *arguments: object, **options: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("sfopt.pipeline.import_model", full)
+    code, _, err = sfopt("optimize", digits_model_path(), "--out", tmp_path / "o")
+    assert code == 2
+    assert one_line(err) == f"a file (temporary ones go to `{tempfile.gettempdir()}`): No space left on device"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_demo_refuses_an_unwritable_folder_before_it_runs(
+    sfopt: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sfopt.demo.run", None)
+    (tmp_path / "file").touch()
+    code, _, err = sfopt("demo", "--out", tmp_path / "file")
+    assert code == 2
+    assert one_line(err) == f"cannot write `{tmp_path / 'file'}`: not a directory"
 
 
 def test_installed_command_answers(tmp_path: Path) -> None:

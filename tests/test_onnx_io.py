@@ -106,6 +106,42 @@ class TestFilesThatAreNoModels:
         assert refusal(m.SerializeToString()).startswith("model: not a valid ONNX model: ")
 
 
+class TestDamagedTensors:
+    def model(self) -> onnx.ModelProto:
+        m = ModelBuilder()
+        x = m.add("Pad", m.input((1, 3, 4, 4)), m.constant([0, 0, 1, 1, 0, 0, 1, 1], "int64"))
+        return onnx.load_from_string(m.build(m.add("Reshape", x, m.constant([1, 108], "int64"))))
+
+    def test_size(self) -> None:
+        model = self.model()
+        model.graph.initializer[0].dims[0] = 7
+        text = refusal(model.SerializeToString())
+        assert text.startswith("model: initializer `c0` of shape (7,) is damaged: ")
+
+    def test_type(self) -> None:
+        model = self.model()
+        model.graph.initializer[0].data_type = 122
+        assert refusal(model.SerializeToString()).startswith("model: initializer `c0` of shape (8,) is damaged: ")
+
+    def test_attribute(self) -> None:
+        model = self.model()
+        tensor = onnx.TensorProto(data_type=TensorProto.INT64, dims=[3], raw_data=bytes(40))
+        model.graph.node.insert(0, helper.make_node("Constant", [], ["k"], "constant", value=tensor))
+        text = refusal(model.SerializeToString())
+        assert text.startswith("model: Constant `constant`: attribute `value` of shape (3,) is damaged: ")
+
+    def test_parameters_that_are_no_integers(self) -> None:
+        model = self.model()
+        model.graph.initializer[0].CopyFrom(numpy_helper.from_array(np.zeros(8, np.complex64), "c0"))
+        assert refusal(model.SerializeToString()).startswith("model: Pad `n0`: `pads` cannot be (0j, ")
+
+    def test_reshape_to_another_size(self) -> None:
+        model = self.model()
+        model.graph.initializer[1].CopyFrom(numpy_helper.from_array(np.int64([1, 107]), "c1"))
+        wanted = "model: Reshape `n1`: 108 elements of `t0` (1, 3, 6, 6) into (1, 107), which has 107"
+        assert refusal(model.SerializeToString()) == wanted
+
+
 class TestExternalData:
     @pytest.fixture
     def path(self, tmp_path: Path) -> Path:

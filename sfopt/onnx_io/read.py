@@ -13,7 +13,7 @@ from sfopt.errors import ModelError
 from sfopt.graph import Attribute, Graph, Op, Tensor, verify_graph
 from sfopt.onnx_io.forms import from_inputs
 from sfopt.onnx_io.infer import evaluate, infer_outputs, is_known
-from sfopt.onnx_io.load import load_model
+from sfopt.onnx_io.load import first_line, load_model
 from sfopt.onnx_io.upgrade import settle, upgrade
 
 __all__ = ["read_onnx"]
@@ -50,7 +50,7 @@ class _Reader:
     def read(self, name: str) -> Graph:
         """Walk the model and build the graph."""
         for proto in self.proto.initializer:
-            self._constant(proto.name, numpy_helper.to_array(proto))
+            self._constant(proto.name, _array(proto, f"initializer `{proto.name}`"))
         for sparse in self.proto.sparse_initializer:
             raise ModelError(f"initializer `{sparse.values.name}` is sparse, which is not supported")
         inputs = [i for i in self.proto.input if i.name not in self.tensors]
@@ -201,6 +201,17 @@ class _Reader:
         ]
 
 
+def _array(proto: onnx.TensorProto, label: str) -> npt.NDArray[np.generic]:
+    try:
+        return numpy_helper.to_array(proto)
+    except (
+        KeyError,
+        TypeError,
+        ValueError,
+    ) as error:  # a type without a number, more or fewer numbers than the shape has
+        raise ModelError(f"{label} of shape {tuple(proto.dims)} is damaged: {first_line(error)}") from None
+
+
 def _constant_value(op: Op) -> npt.NDArray[np.generic]:
     key, value = next(iter(op.attributes.items()))
     kinds: Mapping[str, type[np.generic]] = {"value_float": np.float32, "value_floats": np.float32}
@@ -215,7 +226,7 @@ def _constant_value(op: Op) -> npt.NDArray[np.generic]:
 def _plain_attribute(attribute: onnx.AttributeProto, node: onnx.NodeProto, name: str) -> Attribute:
     value = helper.get_attribute_value(attribute)
     if isinstance(value, onnx.TensorProto):
-        return numpy_helper.to_array(value)
+        return _array(value, f"{node.op_type} `{name}`: attribute `{attribute.name}`")
     if isinstance(value, bytes):
         return value.decode(errors="replace")
     if isinstance(value, int | float):
