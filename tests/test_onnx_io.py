@@ -315,6 +315,16 @@ class TestOneForm:
         if opset < NEWEST:
             assert_equivalent(model, graph, random_inputs(graph), tolerance=1e-6)
 
+    @pytest.mark.parametrize("keepdims", [0, 1])
+    def test_reduction_over_an_empty_list_of_axes_is_over_all(self, keepdims: int) -> None:
+        m = ModelBuilder()
+        x = m.input((1, 3, 4, 5))
+        model = onnx.load_from_string(m.build(m.add("Add", m.add("ReduceMean", x, axes=[0], keepdims=keepdims), x)))
+        del model.graph.node[0].attribute[0].ints[:]
+        graph = read_onnx(model.SerializeToString())
+        assert graph.ops[0].attributes["axes"] == (0, 1, 2, 3)
+        assert_equivalent(model.SerializeToString(), graph, random_inputs(graph))
+
     @pytest.mark.parametrize(("opset", "operators"), [(11, 3), (13, 1)])
     def test_softmax_of_old_flattens(self, opset: int, operators: int) -> None:
         m = ModelBuilder()
