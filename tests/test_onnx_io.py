@@ -191,6 +191,10 @@ class TestShapes:
             == "model: input `x`: dimension 3 is dynamic (unknown), needs a fixed size"
         )
 
+    def test_no_shape(self) -> None:
+        m = ModelBuilder()
+        assert refusal(m.build(m.add("Relu", m.input(None)))) == "model: input `x` has no shape"  # type: ignore[arg-type]
+
     def test_batch_of_four(self) -> None:
         wanted = "model: input `x` has batch 4, needs 1: export it with batch 1 or a dynamic batch"
         assert refusal(self.build(4, 3, 4, 4)) == wanted
