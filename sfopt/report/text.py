@@ -56,7 +56,7 @@ def _parts_of(planned: dict[str, int]) -> str:
 
 def _original_line(original: dict[str, Any]) -> str:
     if original["error"]:
-        return f"original  not run: {original['error']}"
+        return f"original  not compared: {original['error']}"
     top = "same" if original["same_top1"] else "another"
     figures = f"largest difference {original['max_abs_diff']:.3g}, SQNR {original['sqnr_db']:.1f} dB, {top} top-1"
     return f"original  output `{original['output']}` on one sample: {figures}"
