@@ -329,6 +329,19 @@ class TestOneForm:
         assert graph.ops[0].attributes["axes"] == (0, 1, 2, 3)
         assert_equivalent(model.SerializeToString(), graph, random_inputs(graph))
 
+    def test_quantised_parameters_become_attributes(self) -> None:
+        """onnxruntime.quantization rounds what a Pad fills in as well."""
+        m = ModelBuilder()
+        scale, zero = m.constant(0.25), m.constant(3, "int8")
+        low, high, fill = (m.add("DequantizeLinear", m.constant(v, "int8"), scale, zero) for v in (3, 27, 1))
+        x = m.add("Pad", m.input((1, 2, 3, 3)), m.constant([0, 0, 1, 1, 0, 0, 1, 1], "int64"), fill)
+        model = m.build(m.add("Clip", x, low, high))
+        graph = read_onnx(model)
+        assert count(graph) == {"Pad": 1, "Clip": 1}
+        assert graph.ops[0].attributes["value"] == -0.5
+        assert (graph.ops[1].attributes["min"], graph.ops[1].attributes["max"]) == (0.0, 6.0)
+        assert_equivalent(model, graph, random_inputs(graph))
+
     @pytest.mark.parametrize(("opset", "operators"), [(11, 3), (13, 1)])
     def test_softmax_of_old_flattens(self, opset: int, operators: int) -> None:
         m = ModelBuilder()

@@ -45,6 +45,8 @@ class _Reader:
         self.ops: list[Op] = []
         self.names: set[str] = set()
         self.notes: list[str] = []
+        self.numbers: dict[str, npt.NDArray[np.generic]] = {}
+        """Values of single constants behind a DequantizeLinear: bounds of a Clip, what a Pad fills in."""
         self.read_names = {n for node in model.graph.node for n in node.input} | {o.name for o in model.graph.output}
 
     def read(self, name: str) -> Graph:
@@ -125,7 +127,8 @@ class _Reader:
         return name
 
     def _data(self, name: str) -> npt.NDArray[np.generic] | None:
-        return self.tensors[name].data
+        data = self.tensors[name].data
+        return self.numbers.get(name) if data is None else data
 
     def _append(self, op: Op) -> None:
         op = replace(op, inputs=tuple(self.alias.get(i, i) for i in op.inputs))
@@ -152,7 +155,10 @@ class _Reader:
         return np.asarray(shape[start:end], np.int64)
 
     def _fold(self, op: Op, outputs: Sequence[Tensor]) -> bool:
-        if op.op_type in _NEVER_FOLDED or op.domain or any(n and not self.tensors[n].is_constant for n in op.inputs):
+        if op.domain or any(n and not self.tensors[n].is_constant for n in op.inputs):
+            return False
+        if op.op_type in _NEVER_FOLDED:
+            self._note_number(op, outputs)
             return False
         size = sum(t.elements * np.dtype(t.dtype).itemsize for t in outputs)
         if size > _FOLD_LIMIT_BYTES:
@@ -166,6 +172,11 @@ class _Reader:
         for tensor, value in zip(outputs, values, strict=True):
             self._constant(tensor.name, value)
         return True
+
+    def _note_number(self, op: Op, outputs: Sequence[Tensor]) -> None:
+        if op.op_type == "DequantizeLinear" and outputs[0].elements == 1:
+            values = evaluate(op, self.tensors)
+            self.numbers.update({} if values is None else {op.output: values[0]})
 
     def _restore_outputs(self, outputs: Sequence[str]) -> None:
         """Give every output that is a copy of another tensor its own name back."""
