@@ -102,7 +102,7 @@ def main() -> None:
     lines += [f"| {' | '.join(COLUMNS)} |", f"|{'---|' * len(COLUMNS)}"]
     lines += [f"| {' | '.join(row(name, report))} |" for name, report in reports.items()]
     arguments.out.mkdir(parents=True, exist_ok=True)
-    kept = {n: {k: v for k, v in r.items() if k not in ("segments", "notes")} for n, r in reports.items()}
+    kept = {n: {k: v for k, v in r.items() if k not in ("segments", "notes", "warnings")} for n, r in reports.items()}
     (arguments.out / "networks.json").write_text(json.dumps({"machine": machine, "networks": kept}, indent=1) + "\n")
     (arguments.out / "networks.md").write_text("\n".join(lines) + "\n")
 

@@ -144,7 +144,7 @@ def convert(
     model: Model,
     out: Annotated[Path | None, typer.Option("--out", help="ONNX file to write; MODEL.onnx by default.")] = None,
 ) -> None:
-    """Convert a Keras, SavedModel or TFLite model to ONNX."""
+    """Convert a Keras, SavedModel or TFLite model to ONNX; Keras models and SavedModels get batch 1."""
     target = out or Path(f"{model}.onnx")
     content = convert_model(model)
     write_file(target, content)

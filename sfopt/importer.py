@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -63,6 +63,8 @@ def import_model(
         raise ModelError(f"model `{path}` does not exist")
     converted = convert(path) if is_convertible(path) else None
     normalised = run_passes(read_onnx(path if converted is None else converted))
+    if converted is not None:
+        normalised = replace(normalised, notes=("converted from TensorFlow, with batch 1", *normalised.notes))
     original = path if converted is None else converted
     warnings, sample = tuple[str, ...](), None
     if quantize.is_quantized(normalised):

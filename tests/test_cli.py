@@ -9,6 +9,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
+from models import ModelBuilder
 from onnx import TensorProto, helper
 
 from sfopt.cli import main
@@ -74,6 +75,15 @@ def test_optimize_writes_every_file_and_check_confirms(sfopt: Run, tmp_path: Pat
     code, text, _ = sfopt("disasm", out / "program.sfp")
     assert code == 0
     assert text == (out / "program.s").read_text()
+
+
+def test_a_dynamic_batch_is_fixed_to_one_and_said_so(sfopt: Run, tmp_path: Path) -> None:
+    m = ModelBuilder()
+    (tmp_path / "open.onnx").write_bytes(m.build(m.conv(m.input(("N", 3, 8, 8)), 3, 4)))
+    code, text, err = sfopt("optimize", tmp_path / "open.onnx", "--device", "sim8", "--out", tmp_path / "o")
+    assert code == 0, err
+    assert "import    input `x`: dynamic batch fixed to 1\n" in text
+    assert json.loads((tmp_path / "o" / "report.json").read_text())["notes"] == ["input `x`: dynamic batch fixed to 1"]
 
 
 def test_check_catches_a_shifted_offset(sfopt: Run, tmp_path: Path) -> None:
