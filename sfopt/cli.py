@@ -53,7 +53,7 @@ Objective = Annotated[str, typer.Option("--objective", help="What to minimise fi
 Method = Annotated[str, typer.Option("--method", help="`optimal`, or a heuristic to compare with.")]
 BackendName = Annotated[str, typer.Option("--backend", help="A name from `sfopt backends`.")]
 Calibration = Annotated[
-    Path | None, typer.Option("--calibration", help="Samples: .npz, or a folder of images (scaled to 0..1).")
+    Path | None, typer.Option("--calibration", help="Samples, up to 256: .npz, or a folder of images (scaled to 0..1).")
 ]
 TimeLimit = Annotated[float, typer.Option("--time-limit", min=0.1, help="Seconds that the solver may take.")]
 Seed = Annotated[int, typer.Option("--seed", help="Seed of random samples and of the solver.")]
