@@ -40,6 +40,9 @@ __all__ = [
     "verify",
 ]
 
+INTERRUPTED = 130
+"""Exit code after Ctrl-C, as shells have it."""
+
 app = typer.Typer(name="sfopt", help=__doc__, pretty_exceptions_enable=False)
 console = Console()
 errors = Console(stderr=True)
@@ -277,14 +280,16 @@ def main() -> None:
     """Entry point: every failure is one line on standard error and an exit code; SFOPT_DEBUG=1 adds the traceback."""
     try:
         code = app(standalone_mode=False)
+        if code == INTERRUPTED:  # Typer's silent way to end at Ctrl-C
+            code = _fail("interrupted", INTERRUPTED)
     except SfoptError as error:
         code = _fail(str(error), error.exit_code)
     except typer.Abort:
-        code = _fail("interrupted", 130)
+        code = _fail("interrupted", INTERRUPTED)
     except typer.TyperException as error:
         code = _fail(error.format_message(), 2)
     except KeyboardInterrupt:
-        code = _fail("interrupted", 130)
+        code = _fail("interrupted", INTERRUPTED)
     except OSError as error:  # a full disk, a folder that may not be read
         where = f"`{error.filename}`" if error.filename else f"a file (temporary ones go to `{tempfile.gettempdir()}`)"
         code = _fail(f"{where}: {error.strerror or error}", 2)

@@ -275,6 +275,17 @@ def test_a_refusal_of_the_operating_system_is_one_line(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_an_interrupted_run_says_so(sfopt: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stop(*arguments: object, **options: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("sfopt.pipeline.import_model", stop)
+    code, _, err = sfopt("optimize", digits_model_path(), "--out", tmp_path / "o")
+    assert code == 130
+    assert one_line(err) == "interrupted"
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_demo_refuses_an_unwritable_folder_before_it_runs(
     sfopt: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
