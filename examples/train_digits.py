@@ -138,6 +138,7 @@ def main() -> None:
     train_x, test_x, train_y, test_y = load_images()
     model = build_network()
     train(model, train_x, train_y, options.epochs)
+    options.out.mkdir(parents=True, exist_ok=True)
     model_path = options.out / "digits.onnx"
     export(model, model_path)
     np.savez_compressed(

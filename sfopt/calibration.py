@@ -6,7 +6,7 @@ A sample maps input names to arrays of the input's own shape (batch 1, channels 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
+from zipfile import BadZipFile, is_zipfile
 
 import numpy as np
 import numpy.typing as npt
@@ -56,6 +56,8 @@ def _random(tensor: Tensor, rng: np.random.Generator) -> npt.NDArray[np.generic]
 
 
 def _read_npz(path: Path, graph: Graph, limit: int) -> Iterator[Sample]:
+    if not is_zipfile(path):
+        raise CalibrationError(f"calibration data `{path}` is no .npz file")
     try:
         with np.load(path, allow_pickle=False) as archive:
             arrays = {key: archive[key] for key in archive.files}

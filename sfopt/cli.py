@@ -2,7 +2,9 @@
 
 import os
 import sys
+import tempfile
 import traceback
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated
 
@@ -38,6 +40,9 @@ __all__ = [
     "verify",
 ]
 
+INTERRUPTED = 130
+"""Exit code after Ctrl-C, as shells have it."""
+
 app = typer.Typer(name="sfopt", help=__doc__, pretty_exceptions_enable=False)
 console = Console()
 errors = Console(stderr=True)
@@ -51,7 +56,7 @@ Objective = Annotated[str, typer.Option("--objective", help="What to minimise fi
 Method = Annotated[str, typer.Option("--method", help="`optimal`, or a heuristic to compare with.")]
 BackendName = Annotated[str, typer.Option("--backend", help="A name from `sfopt backends`.")]
 Calibration = Annotated[
-    Path | None, typer.Option("--calibration", help="Samples: .npz, or a folder of images (scaled to 0..1).")
+    Path | None, typer.Option("--calibration", help="Samples, up to 256: .npz, or a folder of images (scaled to 0..1).")
 ]
 TimeLimit = Annotated[float, typer.Option("--time-limit", min=0.1, help="Seconds that the solver may take.")]
 Seed = Annotated[int, typer.Option("--seed", help="Seed of random samples and of the solver.")]
@@ -142,7 +147,7 @@ def convert(
     model: Model,
     out: Annotated[Path | None, typer.Option("--out", help="ONNX file to write; MODEL.onnx by default.")] = None,
 ) -> None:
-    """Convert a Keras, SavedModel or TFLite model to ONNX."""
+    """Convert a Keras, SavedModel or TFLite model to ONNX; Keras models and SavedModels get batch 1."""
     target = out or Path(f"{model}.onnx")
     content = convert_model(model)
     write_file(target, content)
@@ -232,12 +237,13 @@ def run_demo(
     out: Annotated[Path | None, typer.Option("--out", help="Keep the output files here.")] = None,
 ) -> None:
     """Take the embedded trained network through the whole flow and report float, int8 and on-simulator accuracy."""
-    with progress_line(errors) as progress:
-        outcome = demo.run(load_device(device), images, progress)
-    if out is not None:
-        with output_directory(out) as directory:
-            directory.publish(report.output_files(outcome.result, report.build_report(outcome.result)))
-    _print_lines([*report.summary_lines(report.build_report(outcome.result)), *outcome.lines])
+    with nullcontext() if out is None else output_directory(out) as directory:
+        with progress_line(errors) as progress:
+            outcome = demo.run(load_device(device), images, progress)
+        facts = report.build_report(outcome.result)
+        if directory is not None:
+            directory.publish(report.output_files(outcome.result, facts))
+    _print_lines([*report.summary_lines(facts), *outcome.lines])
 
 
 def _run(model: Path, options: pipeline.Options) -> pipeline.Result:
@@ -274,14 +280,19 @@ def main() -> None:
     """Entry point: every failure is one line on standard error and an exit code; SFOPT_DEBUG=1 adds the traceback."""
     try:
         code = app(standalone_mode=False)
+        if code == INTERRUPTED:  # Typer's silent way to end at Ctrl-C
+            code = _fail("interrupted", INTERRUPTED)
     except SfoptError as error:
         code = _fail(str(error), error.exit_code)
     except typer.Abort:
-        code = _fail("interrupted", 130)
+        code = _fail("interrupted", INTERRUPTED)
     except typer.TyperException as error:
         code = _fail(error.format_message(), 2)
     except KeyboardInterrupt:
-        code = _fail("interrupted", 130)
+        code = _fail("interrupted", INTERRUPTED)
+    except OSError as error:  # a full disk, a folder that may not be read
+        where = f"`{error.filename}`" if error.filename else f"a file (temporary ones go to `{tempfile.gettempdir()}`)"
+        code = _fail(f"{where}: {error.strerror or error}", 2)
     except Exception as error:  # noqa: BLE001 - the last line of defence: a defect of ours, still one line
         code = _fail(f"internal error: {type(error).__name__}: {error}; SFOPT_DEBUG=1 shows where", 1)
     sys.exit(code or 0)

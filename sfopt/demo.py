@@ -10,11 +10,12 @@ from sfopt.backend import Compiled
 from sfopt.device import Device
 from sfopt.examples import digits_data, digits_model_path
 from sfopt.execute import run_network
-from sfopt.importer import CALIBRATION_SAMPLES
 from sfopt.pipeline import Options, Progress, Result, optimize
 from sfopt.source import source_outputs
 
 __all__ = ["Outcome", "run"]
+
+CALIBRATION_IMAGES = 16
 
 Floats = npt.NDArray[np.float32]
 Feeds = dict[str, npt.NDArray[np.generic]]
@@ -46,7 +47,7 @@ class Outcome:
 def run(device: Device, simulated_images: int, progress: Progress) -> Outcome:
     """Optimise the digits network for `device`, then classify the held-out digits: all in float and int8, some on the backend."""
     data = digits_data()
-    samples = tuple(_feeds(image) for image in data.calibration[:CALIBRATION_SAMPLES])
+    samples = tuple(_feeds(image) for image in data.calibration[:CALIBRATION_IMAGES])
     result = optimize(digits_model_path(), Options(device, calibration=samples), progress)
     chosen = data.images[:simulated_images]
     labels = data.labels

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -20,14 +20,17 @@ from sfopt.host import open_session
 from sfopt.onnx_io import read_onnx, write_onnx
 from sfopt.passes import lower_quantized, run_passes
 
-__all__ = ["CALIBRATION_SAMPLES", "Calibration", "Imported", "import_model"]
+__all__ = ["CALIBRATION_LIMIT", "RANDOM_SAMPLES", "Calibration", "Imported", "import_model"]
 
 Sample = Mapping[str, npt.NDArray[np.generic]]
 Calibration = Path | Sequence[Sample] | None
 """A `.npz` file or folder of images, samples in graph layout, or None for seeded random samples."""
 
-CALIBRATION_SAMPLES = 16
-"""How many samples are read from `--calibration` at most, and how many random ones stand in for it."""
+CALIBRATION_LIMIT = 256
+"""How many samples are read from `--calibration` at most."""
+
+RANDOM_SAMPLES = 16
+"""How many random samples stand in for it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,13 +66,15 @@ def import_model(
         raise ModelError(f"model `{path}` does not exist")
     converted = convert(path) if is_convertible(path) else None
     normalised = run_passes(read_onnx(path if converted is None else converted))
+    if converted is not None:
+        normalised = replace(normalised, notes=("converted from TensorFlow, with batch 1", *normalised.notes))
     original = path if converted is None else converted
     warnings, sample = tuple[str, ...](), None
     if quantize.is_quantized(normalised):
         lowered = lower_quantized(normalised)
     else:
         samples, warnings = _samples(normalised, calibration, seed)
-        sample = None if warnings else samples[0]
+        sample = None if calibration is None else samples[0]
         quantised = quantize.quantize(write_onnx(normalised), samples, on_calibration)
         lowered = lower_quantized(read_onnx(quantised))
     digest = hashlib.sha256(path.read_bytes() if converted is None else converted).hexdigest()
@@ -77,10 +82,12 @@ def import_model(
 
 
 def _samples(graph: Graph, calibration: Calibration, seed: int) -> tuple[Sequence[Sample], tuple[str, ...]]:
+    """Samples to calibrate with, and what the user should know about them."""
     if calibration is None:
-        return list(quantize.random_calibration(graph, seed, CALIBRATION_SAMPLES)), (
-            quantize.RANDOM_CALIBRATION_WARNING,
-        )
-    if isinstance(calibration, Path):
-        return list(quantize.read_calibration(calibration, graph, CALIBRATION_SAMPLES)), ()
-    return calibration, ()
+        return list(quantize.random_calibration(graph, seed, RANDOM_SAMPLES)), (quantize.RANDOM_CALIBRATION_WARNING,)
+    if not isinstance(calibration, Path):
+        return calibration, ()
+    samples = list(quantize.read_calibration(calibration, graph, CALIBRATION_LIMIT + 1))
+    if len(samples) <= CALIBRATION_LIMIT:
+        return samples, ()
+    return samples[:CALIBRATION_LIMIT], (f"only the first {CALIBRATION_LIMIT} samples of `{calibration}` are used",)

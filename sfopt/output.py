@@ -39,7 +39,7 @@ def output_directory(target: Path) -> Iterator[OutputDirectory]:
             raise OutputError(f"cannot write `{target}`: not a directory")
         if target.exists() and not os.access(target, os.W_OK):
             raise OutputError(f"cannot write `{target}`: Permission denied")
-        staging = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=_existing_ancestor(target)))
+        staging = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=_existing_folder(target)))
     except OSError as error:
         raise OutputError(f"cannot write `{target}`: {error.strerror}") from None
     try:
@@ -48,9 +48,12 @@ def output_directory(target: Path) -> Iterator[OutputDirectory]:
         shutil.rmtree(staging, ignore_errors=True)
 
 
-def _existing_ancestor(target: Path) -> Path:
-    """The closest folder above `target` that is there: missing ones are made only when there is something to put into them."""
-    return next(folder for folder in target.absolute().parents if folder.exists())
+def _existing_folder(target: Path) -> Path:
+    """`target` or the closest folder above it that is there, on whose file system the target is or will be.
+
+    Missing ones are made only when there is something to put into them.
+    """
+    return next(folder for folder in (target.absolute(), *target.absolute().parents) if folder.exists())
 
 
 def write_file(target: Path, content: bytes) -> None:

@@ -103,12 +103,14 @@ def optimize(model: Path, options: Options, progress: Progress | None = None) ->
     verification = None
     if options.verify:
         with clock.stage("simulate and compare"):
-            verification = verify(imported, plan, compiled, reference, seed=options.seed)
+            verification = verify(imported, facts, compiled, reference, seed=options.seed)
     planned = tally(plan.transfers, compiled.program_bytes)
     return Result(options, imported, plan, facts, planned, compiled, reference, verification, clock.seconds)
 
 
-def verify(imported: Imported, plan: Plan, compiled: Compiled, reference: Compiled, *, seed: int = 0) -> Verification:
+def verify(
+    imported: Imported, facts: PlanFacts, compiled: Compiled, reference: Compiled, *, seed: int = 0
+) -> Verification:
     """Run one sample on both sides. Raises EquivalenceError at the first wrong element or the first wrong byte count."""
     network = imported.network
     feeds = imported.sample or random_feeds(network.graph, seed)
@@ -119,14 +121,15 @@ def verify(imported: Imported, plan: Plan, compiled: Compiled, reference: Compil
     require_equal(result)
     simulated = None
     if execution.transfers is not None:
-        _require_same_bytes(plan, compiled, execution)
+        _require_same_bytes(facts, compiled, execution)
         simulated = tally(execution.transfers, execution.program_bytes or 0)
     outputs = network_outputs(network, feeds, execution)
     return Verification(result, execution, simulated, deviation(imported, feeds, outputs))
 
 
-def _require_same_bytes(plan: Plan, compiled: Compiled, execution: Execution) -> None:
-    planned, moved = bytes_per_tensor(plan.transfers), bytes_per_tensor(execution.transfers or ())
+def _require_same_bytes(facts: PlanFacts, compiled: Compiled, execution: Execution) -> None:
+    """The run against what the checker derived, tensor by tensor; that the plan promises the same is rule 7 of the checker."""
+    planned, moved = dict(facts.bytes_by_tensor), bytes_per_tensor(execution.transfers or ())
     planned["program", "read"], moved["program", "read"] = compiled.program_bytes, execution.program_bytes or 0
     for key in sorted(planned.keys() | moved.keys()):
         if planned.get(key, 0) != moved.get(key, 0):

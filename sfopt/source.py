@@ -20,7 +20,7 @@ Arrays = Mapping[str, npt.NDArray[np.generic]]
 class Deviation:
     """Difference of the first output from the original model's on one sample. `sqnr_db` is inf where they are equal.
 
-    `error` says why ONNX Runtime could not run the original (an opset that it does not know yet); the figures are then None.
+    `error` says why there is nothing to compare (an opset that ONNX Runtime does not know yet); the figures are then None.
     """
 
     output: str
@@ -31,13 +31,18 @@ class Deviation:
 
 
 def deviation(imported: Imported, feeds: Arrays, outputs: Arrays) -> Deviation:
-    """Run the original model in ONNX Runtime on the same sample and compare the first output."""
+    """Run the original model in ONNX Runtime on the same sample and compare the first output, both as the model has it.
+
+    `feeds` and `outputs` are in graph layout.
+    """
     name = imported.network.graph.outputs[0]
     try:
         want = source_outputs(imported, feeds)[name].astype(np.float64)
     except (ModelError, UsageError) as error:
         return Deviation(name, error=str(error))
-    got = outputs[name].reshape(want.shape).astype(np.float64)
+    got = _to_layout(outputs[name], imported.normalised.output_layouts.get(name)).astype(np.float64)
+    if got.shape != want.shape:
+        return Deviation(name, error=f"its output `{name}` has shape {want.shape}, ours {got.shape}")
     noise = float(np.sum((want - got) ** 2))
     signal = float(np.sum(want**2))
     sqnr = float("inf") if noise == 0 else float(10 * np.log10(max(signal, np.finfo(np.float64).tiny) / noise))

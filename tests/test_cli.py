@@ -1,11 +1,15 @@
 """The command line: exit codes and texts, for what works and for what does not."""
 
+import errno
 import json
+import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
+from models import ModelBuilder
 from onnx import TensorProto, helper
 
 from sfopt.cli import main
@@ -71,6 +75,15 @@ def test_optimize_writes_every_file_and_check_confirms(sfopt: Run, tmp_path: Pat
     code, text, _ = sfopt("disasm", out / "program.sfp")
     assert code == 0
     assert text == (out / "program.s").read_text()
+
+
+def test_a_dynamic_batch_is_fixed_to_one_and_said_so(sfopt: Run, tmp_path: Path) -> None:
+    m = ModelBuilder()
+    (tmp_path / "open.onnx").write_bytes(m.build(m.conv(m.input(("N", 3, 8, 8)), 3, 4)))
+    code, text, err = sfopt("optimize", tmp_path / "open.onnx", "--device", "sim8", "--out", tmp_path / "o")
+    assert code == 0, err
+    assert "import    input `x`: dynamic batch fixed to 1\n" in text
+    assert json.loads((tmp_path / "o" / "report.json").read_text())["notes"] == ["input `x`: dynamic batch fixed to 1"]
 
 
 def test_check_catches_a_shifted_offset(sfopt: Run, tmp_path: Path) -> None:
@@ -243,6 +256,44 @@ def test_wrong_usage_is_one_line(
     assert code == 2
     assert expected in one_line(err)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_refusal_of_the_operating_system_is_one_line(
+    sfopt: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code, _, err = sfopt("optimize", tmp_path / ("x" * 5000))
+    assert code == 2
+    assert one_line(err).endswith("File name too long")
+
+    def full(stage: object, *arguments: object, **options: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("sfopt.pipeline.import_model", full)
+    code, _, err = sfopt("optimize", digits_model_path(), "--out", tmp_path / "o")
+    assert code == 2
+    assert one_line(err) == f"a file (temporary ones go to `{tempfile.gettempdir()}`): No space left on device"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_interrupted_run_says_so(sfopt: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stop(*arguments: object, **options: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("sfopt.pipeline.import_model", stop)
+    code, _, err = sfopt("optimize", digits_model_path(), "--out", tmp_path / "o")
+    assert code == 130
+    assert one_line(err) == "interrupted"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_demo_refuses_an_unwritable_folder_before_it_runs(
+    sfopt: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sfopt.demo.run", None)
+    (tmp_path / "file").touch()
+    code, _, err = sfopt("demo", "--out", tmp_path / "file")
+    assert code == 2
+    assert one_line(err) == f"cannot write `{tmp_path / 'file'}`: not a directory"
 
 
 def test_installed_command_answers(tmp_path: Path) -> None:

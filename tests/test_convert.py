@@ -11,10 +11,13 @@ import pytest
 from models import assert_equivalent, count, random_inputs
 
 from sfopt.convert import convert, is_convertible
+from sfopt.device import load_device
 from sfopt.errors import MissingExtraError, ModelError
 from sfopt.graph import Graph
 from sfopt.onnx_io import read_onnx
-from sfopt.passes import run_passes
+from sfopt.passes import lower_quantized, run_passes
+from sfopt.pipeline import Options, optimize
+from sfopt.report import host_ops, import_notes
 
 try:
     import keras
@@ -115,10 +118,33 @@ class TestSources:
         converter.representative_dataset = lambda: iter([[sample] for sample in samples])
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
         path.write_bytes(converter.convert())
-        found = count(imported(convert(path), tolerance=1e-6))
+        graph = imported(convert(path), tolerance=1e-6)
+        found = count(graph)
         assert found["Resize"] == 1
         assert found["QuantizeLinear"] > 10
         assert "Tile" not in found
+        integers = count(lower_quantized(graph))
+        assert not {"Add", "Conv", "MatMul", "Mul", "Relu"} & integers.keys()
+        assert integers["QLinearConv"] == 5
+
+    @pytest.mark.parametrize("kind", ["keras", "h5", "saved", "tflite"])
+    def test_the_flow_takes_the_path_as_it_is(self, model: Any, kind: str, tmp_path: Path) -> None:
+        path = tmp_path / f"model.{kind}"
+        if kind == "saved":
+            model.export(path, verbose=False)
+        elif kind == "tflite":
+            path.write_bytes(tf.lite.TFLiteConverter.from_keras_model(model).convert())
+        else:
+            model.save(path)
+        result = optimize(path, Options(load_device("sim8"), method="greedy-size"))
+        assert result.verification is not None
+        assert result.verification.equivalence.mismatches == 0
+        assert result.verification.deviation is not None
+        assert result.verification.deviation.sqnr_db > 25
+        assert {h["op"] for h in host_ops(result.imported.network)} == {"QuantizeLinear", "DequantizeLinear"}
+        notes = import_notes(result)
+        assert notes[0] == "converted from TensorFlow, with batch 1"
+        assert any(note.endswith("dynamic batch fixed to 1") for note in notes) == (kind == "tflite")
 
     def test_several_inputs_and_outputs(self) -> None:
         a, b = keras.Input((8, 8, 2)), keras.Input((8, 8, 2))
@@ -186,6 +212,19 @@ class TestRefusals:
 def test_tensorflow_is_imported_on_first_use_only() -> None:
     code = "import sys, sfopt.convert; sys.exit(any(m in sys.modules for m in ('tensorflow', 'keras', 'tf2onnx')))"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@needs_tensorflow
+@pytest.mark.slow
+def test_transposes_that_tf2onnx_leaves_are_gone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """tf2onnx gives up on some graphs; here it does not try."""
+    import tf2onnx.optimizer
+
+    monkeypatch.setattr(tf2onnx.optimizer.TransposeOptimizer, "optimize", lambda self, graph: graph)
+    build: Callable[..., Any] = keras.applications.MobileNetV3Small
+    data = convert(randomise(build(weights=None, input_shape=(224, 224, 3), classifier_activation=None)))
+    assert count(read_onnx(data))["Transpose"] > 100
+    assert "Transpose" not in count(imported(data))
 
 
 @needs_tensorflow

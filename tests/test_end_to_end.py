@@ -14,6 +14,7 @@ from sfopt.pipeline import Options, Result, optimize
 from sfopt.plan import Status
 from sfopt.report import build_report, host_ops
 from sfopt.testing import assert_equivalent
+from sfopt.traffic import bytes_per_tensor
 
 LIGHT_RESNET50 = files("onnx") / "backend" / "test" / "data" / "light" / "light_resnet50.onnx"
 BOUNDARY = {"QuantizeLinear", "DequantizeLinear", "Softmax"}
@@ -30,6 +31,8 @@ def require_proven_and_equal(result: Result) -> None:
     )
     assert verification.simulated == result.planned
     assert result.facts.traffic_bytes == result.planned.total - result.planned.program
+    planned, simulated = bytes_per_tensor(result.plan.transfers), bytes_per_tensor(verification.execution.transfers)
+    assert planned == simulated == result.facts.bytes_by_tensor
     assert result.plan.certificate.status is Status.OPTIMAL
     assert all(o.bound == o.value for o in result.plan.certificate.objectives)
     assert {h["op"] for h in host_ops(network)} <= BOUNDARY

@@ -1,7 +1,9 @@
 """Networks with float operators in the middle: what the host hands to the accelerator, to itself and to the outputs."""
 
+from collections.abc import Callable
 from pathlib import Path
 
+import models
 import numpy as np
 import pytest
 from models import ModelBuilder
@@ -95,3 +97,14 @@ def test_both_backends_give_the_same_outputs(build: object, tmp_path: Path) -> N
     assert ours.keys() == theirs.keys() == set(network.graph.outputs)
     for name, value in ours.items():
         np.testing.assert_array_equal(value, theirs[name], err_msg=name)
+
+
+@pytest.mark.parametrize("build", [models.channels_last, models.conv_chain, models.pyramid])
+def test_the_original_is_compared_in_its_own_layout(build: Callable[[], bytes], tmp_path: Path) -> None:
+    """A map of the original in NHWC, of which the graph has the NCHW: compared as it lies, the two have nothing in common."""
+    path = tmp_path / "model.onnx"
+    path.write_bytes(build())
+    result = optimize(path, Options(load_device("sim8")))
+    assert result.verification is not None
+    assert result.verification.deviation is not None
+    assert result.verification.deviation.sqnr_db > 20

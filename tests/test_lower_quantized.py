@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
+import models
 import numpy as np
 import pytest
 from float_networks import PATTERNS, FloatBuilder, samples
@@ -280,6 +281,21 @@ def test_matmul_with_a_constant_added_is_one_convolution() -> None:
     assert integer_ops(lowered) == ["QLinearConv"]
 
 
+@pytest.mark.parametrize("activation", ["", "Relu"])
+def test_matmul_with_a_quantised_constant_added_behind_a_reshape_is_one_convolution(activation: str) -> None:
+    """What tf2onnx makes of a dense layer of TFLite, once the layouts have been moved."""
+    b = FloatBuilder("dense")
+    x = qdq(b, b.input(1, 6), 0.03)
+    w = dequantized(b, b.random.integers(-127, 128, (6, 4), dtype=np.int8), np.full(4, 0.0107), axis=1)
+    bias = dequantized(b, np.int32([900, -2000, 3000, 0]), np.full(4, 0.03 * 0.0107))
+    y = b.binary("Add", b.reshape(b.op("MatMul", (x, w), (1, 4)), 1, 4, 1, 1), b.reshape(bias, 1, 4, 1, 1))
+    y = b.op(activation, (y,), (1, 4, 1, 1)) if activation else y
+    lowered = close_to_qdq(b.graph(qdq(b, y, 0.05, -128 if activation else 0)))
+    assert integer_ops(lowered) == ["QLinearConv"]
+    (conv,) = (op for op in lowered.ops if op.op_type == "QLinearConv")
+    np.testing.assert_array_equal(lowered.tensor(conv.inputs[-1]).data, [900, -2000, 3000, 0])
+
+
 def test_reordering_between_accelerator_operators_happens_on_the_host_without_new_rounding() -> None:
     b = FloatBuilder("shuffle")
     x = qdq(b, b.input(1, 4, 4, 4), 0.03)
@@ -363,6 +379,63 @@ def test_operators_on_bare_integers_between_qdq_pairs() -> None:
     assert integer_ops(lowered) == ["QLinearConv", "QLinearConcat", "QLinearConv"]
     kernels = [op.ints("kernel_shape") for op in lowered.ops if op.op_type == "QLinearConv"]
     assert kernels == [(1, 1), (4, 4)]
+
+
+@pytest.mark.parametrize(("value", "folded"), [(5, True), (9, False), (None, False)])
+def test_bare_integers_are_padded_with_the_real_number_of_the_value(value: int | None, folded: bool) -> None:
+    b = FloatBuilder("pad")
+    x = qdq(b, b.input(1, 3, 4, 4), 0.03, 5)
+    integer, scale, zero_point = b.ops[-1].inputs
+    attributes = {} if value is None else {"value": value}
+    padded = bare(
+        b, b.op("Pad", (integer,), (1, 3, 5, 6), pads=(0, 0, 0, 0, 0, 0, 1, 2), mode="constant", **attributes)
+    )
+    x = b.op("DequantizeLinear", (padded, scale, zero_point), (1, 3, 5, 6))
+    w = dequantized(b, b.random.integers(-127, 128, (3, 3, 1, 1), dtype=np.int8), np.float32(0.0113))
+    lowered = close_to_qdq(b.graph(qdq(b, conv_qdq(b, x, w), 0.05)))
+    (conv,) = (op for op in lowered.ops if op.op_type == "QLinearConv")
+    assert conv.ints("pads") == ((0, 0, 1, 2) if folded else (0, 0, 0, 0))
+    assert ("Pad" in [op.op_type for op in lowered.ops]) != folded
+
+
+def test_a_function_of_bare_integers_is_not_taken_for_one_of_reals() -> None:
+    """Relu of int8 cuts at the integer 0, not at the zero point."""
+    b = FloatBuilder("bare relu")
+    qdq(b, b.input(1, 3, 4, 4), 0.03, 50)
+    integer, scale, zero_point = b.ops[-1].inputs
+    cut = bare(b, b.op("Relu", (integer,), (1, 3, 4, 4)))
+    x = b.op("DequantizeLinear", (cut, scale, zero_point), (1, 3, 4, 4))
+    w = dequantized(b, b.random.integers(-127, 128, (3, 3, 1, 1), dtype=np.int8), np.float32(0.0113))
+    lowered = close_to_qdq(b.graph(qdq(b, conv_qdq(b, x, w), 0.05)))
+    assert integer_ops(lowered) == ["QLinearConv"]
+
+
+@pytest.mark.parametrize("quant_format", [QuantFormat.QDQ, QuantFormat.QOperator])
+def test_padding_between_quantised_convolutions_is_theirs(quant_format: QuantFormat, tmp_path: Path) -> None:
+    b = FloatBuilder("padded")
+    x = b.conv(b.input(1, 3, 8, 8), 4)
+    x = b.op("Pad", (x,), (1, 4, 9, 9), pads=(0, 0, 0, 0, 0, 0, 1, 1), mode="constant", value=0.0)
+    graph = b.graph(b.conv(x, 4, stride=2, pads=(0, 0, 0, 0)))
+    write_onnx(graph, tmp_path / "float.onnx")
+    types = {"activation_type": QuantType.QInt8, "weight_type": QuantType.QInt8}
+    target = tmp_path / "int8.onnx"
+    quantize_static(tmp_path / "float.onnx", target, _Reader(graph), quant_format, per_channel=True, **types)
+    source = read_onnx(target)
+    lowered = close_to_qdq(source)
+    assert [op.ints("pads") for op in lowered.ops if op.op_type == "QLinearConv"] == [(1, 1, 1, 1), (0, 0, 1, 1)]
+    assert "Pad" not in [op.op_type for op in lowered.ops]
+    if quant_format == QuantFormat.QOperator:
+        require_bit_equal(source, lowered, least=2)
+
+
+def test_several_pieces_of_bare_integers(tmp_path: Path) -> None:
+    m = models.ModelBuilder()
+    x = m.conv(m.input((1, 3, 8, 8)), 3, 8)
+    m.add("Split", x, m.constant([3, 5], "int64"), outputs=["a", "b"], axis=1)
+    source = read_onnx(models.quantised(m.build(m.conv("a", 3, 4), m.conv("b", 5, 4)), QuantFormat.QOperator))
+    lowered = lower_quantized(source)
+    assert [op.op_type for op in lowered.ops].count("QLinearConv") == 3
+    require_bit_equal(source, lowered, least=3)
 
 
 def test_a_value_that_is_read_before_and_after_rounding_is_read_as_int8() -> None:

@@ -106,6 +106,42 @@ class TestFilesThatAreNoModels:
         assert refusal(m.SerializeToString()).startswith("model: not a valid ONNX model: ")
 
 
+class TestDamagedTensors:
+    def model(self) -> onnx.ModelProto:
+        m = ModelBuilder()
+        x = m.add("Pad", m.input((1, 3, 4, 4)), m.constant([0, 0, 1, 1, 0, 0, 1, 1], "int64"))
+        return onnx.load_from_string(m.build(m.add("Reshape", x, m.constant([1, 108], "int64"))))
+
+    def test_size(self) -> None:
+        model = self.model()
+        model.graph.initializer[0].dims[0] = 7
+        text = refusal(model.SerializeToString())
+        assert text.startswith("model: initializer `c0` of shape (7,) is damaged: ")
+
+    def test_type(self) -> None:
+        model = self.model()
+        model.graph.initializer[0].data_type = 122
+        assert refusal(model.SerializeToString()).startswith("model: initializer `c0` of shape (8,) is damaged: ")
+
+    def test_attribute(self) -> None:
+        model = self.model()
+        tensor = onnx.TensorProto(data_type=TensorProto.INT64, dims=[3], raw_data=bytes(40))
+        model.graph.node.insert(0, helper.make_node("Constant", [], ["k"], "constant", value=tensor))
+        text = refusal(model.SerializeToString())
+        assert text.startswith("model: Constant `constant`: attribute `value` of shape (3,) is damaged: ")
+
+    def test_parameters_that_are_no_integers(self) -> None:
+        model = self.model()
+        model.graph.initializer[0].CopyFrom(numpy_helper.from_array(np.zeros(8, np.complex64), "c0"))
+        assert refusal(model.SerializeToString()).startswith("model: Pad `n0`: `pads` cannot be (0j, ")
+
+    def test_reshape_to_another_size(self) -> None:
+        model = self.model()
+        model.graph.initializer[1].CopyFrom(numpy_helper.from_array(np.int64([1, 107]), "c1"))
+        wanted = "model: Reshape `n1`: 108 elements of `t0` (1, 3, 6, 6) into (1, 107), which has 107"
+        assert refusal(model.SerializeToString()) == wanted
+
+
 class TestExternalData:
     @pytest.fixture
     def path(self, tmp_path: Path) -> Path:
@@ -154,6 +190,10 @@ class TestShapes:
             refusal(self.build(1, 3, 4, None))
             == "model: input `x`: dimension 3 is dynamic (unknown), needs a fixed size"
         )
+
+    def test_no_shape(self) -> None:
+        m = ModelBuilder()
+        assert refusal(m.build(m.add("Relu", m.input(None)))) == "model: input `x` has no shape"  # type: ignore[arg-type]
 
     def test_batch_of_four(self) -> None:
         wanted = "model: input `x` has batch 4, needs 1: export it with batch 1 or a dynamic batch"
@@ -278,6 +318,29 @@ class TestOneForm:
         assert (found[5]["min"], found[5]["max"]) == (0.0, 6.0)
         if opset < NEWEST:
             assert_equivalent(model, graph, random_inputs(graph), tolerance=1e-6)
+
+    @pytest.mark.parametrize("keepdims", [0, 1])
+    def test_reduction_over_an_empty_list_of_axes_is_over_all(self, keepdims: int) -> None:
+        m = ModelBuilder()
+        x = m.input((1, 3, 4, 5))
+        model = onnx.load_from_string(m.build(m.add("Add", m.add("ReduceMean", x, axes=[0], keepdims=keepdims), x)))
+        del model.graph.node[0].attribute[0].ints[:]
+        graph = read_onnx(model.SerializeToString())
+        assert graph.ops[0].attributes["axes"] == (0, 1, 2, 3)
+        assert_equivalent(model.SerializeToString(), graph, random_inputs(graph))
+
+    def test_quantised_parameters_become_attributes(self) -> None:
+        """onnxruntime.quantization rounds what a Pad fills in as well."""
+        m = ModelBuilder()
+        scale, zero = m.constant(0.25), m.constant(3, "int8")
+        low, high, fill = (m.add("DequantizeLinear", m.constant(v, "int8"), scale, zero) for v in (3, 27, 1))
+        x = m.add("Pad", m.input((1, 2, 3, 3)), m.constant([0, 0, 1, 1, 0, 0, 1, 1], "int64"), fill)
+        model = m.build(m.add("Clip", x, low, high))
+        graph = read_onnx(model)
+        assert count(graph) == {"Pad": 1, "Clip": 1}
+        assert graph.ops[0].attributes["value"] == -0.5
+        assert (graph.ops[1].attributes["min"], graph.ops[1].attributes["max"]) == (0.0, 6.0)
+        assert_equivalent(model, graph, random_inputs(graph))
 
     @pytest.mark.parametrize(("opset", "operators"), [(11, 3), (13, 1)])
     def test_softmax_of_old_flattens(self, opset: int, operators: int) -> None:

@@ -39,6 +39,19 @@ def test_earlier_results_survive_a_failed_run(tmp_path: Path) -> None:
     assert (tmp_path / "out" / "report.json").read_bytes() == b"first"
 
 
+def test_staging_is_on_the_file_system_of_the_target(tmp_path: Path) -> None:
+    """Renaming works within one file system only, and an existing target may be the root of another one."""
+    for target, place in ((tmp_path / "new", tmp_path), (tmp_path, tmp_path)):
+        with output_directory(target) as directory:
+            assert directory.staging.parent == place
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "link").symlink_to("elsewhere")
+    with output_directory(tmp_path / "link") as directory:
+        assert directory.staging.resolve().parent == tmp_path / "elsewhere"
+        directory.publish({"x": b"1"})
+    assert [p.name for p in (tmp_path / "elsewhere").iterdir()] == ["x"]
+
+
 def test_a_file_in_the_way_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
     with pytest.raises(OutputError, match="not a directory"), output_directory(tmp_path / "file"):

@@ -7,7 +7,7 @@ import models
 import numpy as np
 import onnx
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from models import ModelBuilder, assert_equivalent, assert_passes_keep, count, random_inputs
 
@@ -211,7 +211,10 @@ operations = st.lists(
 
 @given(operations, st.integers(0, 3))
 @settings(max_examples=40, deadline=None)
+@example(["conv", "conv", "turn"], 2)  # with a Relu in the turn, nothing but zeros came out
 def test_random_channels_last_networks(names: list[str], seed: int) -> None:
+    # Every operation but the convolution can be undone, and a convolution adds a random bias to each channel: no network
+    # ends in a constant, where the comparison would say nothing.
     m = ModelBuilder(seed)
     x, height, channels = m.input((1, 5, 4, 3)), 5, 3
     for name in ["conv", *names]:
@@ -233,7 +236,7 @@ def test_random_channels_last_networks(names: list[str], seed: int) -> None:
             x = m.add("Mul", m.add("Reshape", m.add("Sigmoid", s), m.constant([1, 1, 1, channels], "int64")), x)
         else:
             back = m.add("Transpose", x, perm=[0, 2, 1, 3])
-            x = m.add("Transpose", m.add("Relu", back), perm=[0, 2, 1, 3])
+            x = m.add("Transpose", m.add("LeakyRelu", back), perm=[0, 2, 1, 3])
     graph = assert_passes_keep(m.build(x), seed)
     assert not {"Transpose", "Reshape"} & count(graph).keys()
 

@@ -1,17 +1,19 @@
 """Faults planted on purpose in a real network, each caught by the check that owns it."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from sfopt.backend import Compiled, Execution
 from sfopt.check import check_plan
 from sfopt.device import load_device
 from sfopt.equivalence import compare
-from sfopt.errors import PlanCheckError, ProgramError, SimulationFault
+from sfopt.errors import EquivalenceError, PlanCheckError, ProgramError, SimulationFault
 from sfopt.examples import digits_model_path
 from sfopt.execute import accelerator_inputs, random_feeds
-from sfopt.pipeline import Options, Result, optimize
+from sfopt.pipeline import Options, Result, optimize, verify
 from sfopt.plan import Plan, Role
 from sfopt_fpga.isa import FORMATS, Opcode, decode, encode
 from sfopt_fpga.program import Program
@@ -93,6 +95,30 @@ def test_a_changed_weight_is_caught_by_the_comparison(result: Result) -> None:
     constants = bytearray(program.constants)
     constants[weights.offset - program.constants_base] ^= 0x40
     assert simulated_mismatches(result, replace(program, constants=bytes(constants))) > 0
+
+
+class OtherBytes:
+    """The compiled program, but its runs say that one tensor moved a byte more and another one a byte less."""
+
+    def __init__(self, compiled: Compiled, program_bytes: int = 0) -> None:
+        self.compiled, self.program_bytes, self.files = compiled, compiled.program_bytes, compiled.files
+        self.fetched = self.program_bytes + program_bytes
+
+    def run(self, inputs: Mapping[str, np.ndarray], *, expose: bool = True) -> Execution:
+        execution = self.compiled.run(inputs, expose=expose)
+        assert execution.transfers is not None
+        first, second, *others = execution.transfers
+        if self.fetched == self.program_bytes:
+            first = replace(first, size_bytes=first.size_bytes + 1)
+            second = replace(second, size_bytes=second.size_bytes - 1)
+        return replace(execution, transfers=(first, second, *others), program_bytes=self.fetched)
+
+
+def test_bytes_that_differ_per_tensor_only_are_caught_by_the_comparison(result: Result) -> None:
+    with pytest.raises(EquivalenceError, match=r"tensor `.+` read: plan promises \d+ bytes, the run moved \d+"):
+        verify(result.imported, result.facts, OtherBytes(result.compiled), result.reference)
+    with pytest.raises(EquivalenceError, match="tensor `program` read: plan promises"):
+        verify(result.imported, result.facts, OtherBytes(result.compiled, program_bytes=32), result.reference)
 
 
 def resized(plan: Plan, name: str, **changes: int) -> Plan:

@@ -109,7 +109,7 @@ def test_paths_that_are_no_data(tmp_path: Path) -> None:
     for path, expected in (
         (missing, f"calibration data `{missing}` does not exist"),
         (text, f"calibration data `{text}` is neither a .npz file nor a folder of images"),
-        (broken, f"calibration data `{broken}` is no readable .npz file: "),
+        (broken, f"calibration data `{broken}` is no .npz file"),
         (tmp_path, f"calibration folder `{tmp_path}` has no image files (.bmp, .jpeg, .jpg, .png, .tif, .tiff, .webp)"),
     ):
         with pytest.raises(CalibrationError) as caught:

@@ -83,7 +83,7 @@ def to_node(op: Op, tensors: Mapping[str, Tensor]) -> tuple[onnx.NodeProto, Cons
         value = attributes.pop(key, None)
         if value is None or (isinstance(value, float) and np.isinf(value)):
             continue
-        array = np.asarray(value, tensors[op.inputs[0]].dtype if kind == "scalar" else kind)
+        array = _parameter(op, key, tensors[op.inputs[0]].dtype if kind == "scalar" else kind)
         name = f"{op.name}:{key}"
         constants[name] = array
         inputs += [""] * (position + 1 - len(inputs))
@@ -91,6 +91,14 @@ def to_node(op: Op, tensors: Mapping[str, Tensor]) -> tuple[onnx.NodeProto, Cons
     node = helper.make_node(op.op_type, inputs, list(op.outputs), name=op.name, domain=op.domain)
     node.attribute.extend(_attribute(op, key, attributes[key]) for key in sorted(attributes))
     return node, constants
+
+
+def _parameter(op: Op, key: str, dtype: str) -> npt.NDArray[np.generic]:
+    value = op.attributes[key]
+    try:
+        return np.asarray(value, dtype)
+    except (OverflowError, TypeError, ValueError):
+        raise ModelError(f"{op.op_type} `{op.name}`: `{key}` cannot be {value!r}, needs {dtype}") from None
 
 
 def _attribute(op: Op, key: str, value: Attribute) -> onnx.AttributeProto:

@@ -65,9 +65,20 @@ def infer_outputs(op: Op, tensors: Mapping[str, Tensor]) -> tuple[Tensor, ...]:
     except (onnx.shape_inference.InferenceError, onnx.checker.ValidationError, RuntimeError, TypeError) as error:
         raise ModelError(f"{op.op_type} `{op.name}`: {first_line(error)}") from None
     results = [_tensor(op, name, found.get(name)) for name in op.outputs if name]
+    if op.op_type == "Reshape" and not op.domain:
+        _require_same_elements(op, tensors[op.inputs[0]], results[0])
     if op.op_type in _POOLS and op.attributes.get("ceil_mode"):
         results = [replace(t, shape=_starting_inside(op, tensors[op.inputs[0]].shape, t.shape)) for t in results]
     return tuple(results)
+
+
+def _require_same_elements(op: Op, source: Tensor, target: Tensor) -> None:
+    """ONNX's inference believes any shape that has no -1 in it."""
+    if source.elements != target.elements:
+        raise ModelError(
+            f"Reshape `{op.name}`: {source.elements} elements of `{source.name}` {source.shape} into {target.shape}, "
+            f"which has {target.elements}"
+        )
 
 
 def _starting_inside(op: Op, source: tuple[int, ...], target: tuple[int, ...]) -> tuple[int, ...]:

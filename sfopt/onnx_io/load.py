@@ -109,6 +109,9 @@ def _check(model: onnx.ModelProto, label: str) -> None:
         if value.type.WhichOneof("value") in (None, "tensor_type"):
             value.type.tensor_type.elem_type = value.type.tensor_type.elem_type or onnx.TensorProto.FLOAT
             value.type.tensor_type.shape.SetInParent()
+    for value in model.graph.input:
+        if value.type.HasField("tensor_type") and not value.type.tensor_type.HasField("shape"):
+            raise ModelError(f"{label}: input `{value.name}` has no shape")  # the checker does not say which input
     try:
         onnx.checker.check_model(model)
     except onnx.checker.ValidationError as error:

@@ -13,7 +13,7 @@ from sfopt.errors import ModelError
 from sfopt.graph import Attribute, Graph, Op, Tensor, verify_graph
 from sfopt.onnx_io.forms import from_inputs
 from sfopt.onnx_io.infer import evaluate, infer_outputs, is_known
-from sfopt.onnx_io.load import load_model
+from sfopt.onnx_io.load import first_line, load_model
 from sfopt.onnx_io.upgrade import settle, upgrade
 
 __all__ = ["read_onnx"]
@@ -45,12 +45,14 @@ class _Reader:
         self.ops: list[Op] = []
         self.names: set[str] = set()
         self.notes: list[str] = []
+        self.numbers: dict[str, npt.NDArray[np.generic]] = {}
+        """Values of single constants behind a DequantizeLinear: bounds of a Clip, what a Pad fills in."""
         self.read_names = {n for node in model.graph.node for n in node.input} | {o.name for o in model.graph.output}
 
     def read(self, name: str) -> Graph:
         """Walk the model and build the graph."""
         for proto in self.proto.initializer:
-            self._constant(proto.name, numpy_helper.to_array(proto))
+            self._constant(proto.name, _array(proto, f"initializer `{proto.name}`"))
         for sparse in self.proto.sparse_initializer:
             raise ModelError(f"initializer `{sparse.values.name}` is sparse, which is not supported")
         inputs = [i for i in self.proto.input if i.name not in self.tensors]
@@ -125,7 +127,8 @@ class _Reader:
         return name
 
     def _data(self, name: str) -> npt.NDArray[np.generic] | None:
-        return self.tensors[name].data
+        data = self.tensors[name].data
+        return self.numbers.get(name) if data is None else data
 
     def _append(self, op: Op) -> None:
         op = replace(op, inputs=tuple(self.alias.get(i, i) for i in op.inputs))
@@ -152,7 +155,10 @@ class _Reader:
         return np.asarray(shape[start:end], np.int64)
 
     def _fold(self, op: Op, outputs: Sequence[Tensor]) -> bool:
-        if op.op_type in _NEVER_FOLDED or op.domain or any(n and not self.tensors[n].is_constant for n in op.inputs):
+        if op.domain or any(n and not self.tensors[n].is_constant for n in op.inputs):
+            return False
+        if op.op_type in _NEVER_FOLDED:
+            self._note_number(op, outputs)
             return False
         size = sum(t.elements * np.dtype(t.dtype).itemsize for t in outputs)
         if size > _FOLD_LIMIT_BYTES:
@@ -166,6 +172,11 @@ class _Reader:
         for tensor, value in zip(outputs, values, strict=True):
             self._constant(tensor.name, value)
         return True
+
+    def _note_number(self, op: Op, outputs: Sequence[Tensor]) -> None:
+        if op.op_type == "DequantizeLinear" and outputs[0].elements == 1:
+            values = evaluate(op, self.tensors)
+            self.numbers.update({} if values is None else {op.output: values[0]})
 
     def _restore_outputs(self, outputs: Sequence[str]) -> None:
         """Give every output that is a copy of another tensor its own name back."""
@@ -201,6 +212,17 @@ class _Reader:
         ]
 
 
+def _array(proto: onnx.TensorProto, label: str) -> npt.NDArray[np.generic]:
+    try:
+        return numpy_helper.to_array(proto)
+    except (
+        KeyError,
+        TypeError,
+        ValueError,
+    ) as error:  # a type without a number, more or fewer numbers than the shape has
+        raise ModelError(f"{label} of shape {tuple(proto.dims)} is damaged: {first_line(error)}") from None
+
+
 def _constant_value(op: Op) -> npt.NDArray[np.generic]:
     key, value = next(iter(op.attributes.items()))
     kinds: Mapping[str, type[np.generic]] = {"value_float": np.float32, "value_floats": np.float32}
@@ -215,7 +237,7 @@ def _constant_value(op: Op) -> npt.NDArray[np.generic]:
 def _plain_attribute(attribute: onnx.AttributeProto, node: onnx.NodeProto, name: str) -> Attribute:
     value = helper.get_attribute_value(attribute)
     if isinstance(value, onnx.TensorProto):
-        return numpy_helper.to_array(value)
+        return _array(value, f"{node.op_type} `{name}`: attribute `{attribute.name}`")
     if isinstance(value, bytes):
         return value.decode(errors="replace")
     if isinstance(value, int | float):

@@ -78,6 +78,8 @@ def _front_axes(op: Op, tensors: _Tensors) -> Op:
     axis = attributes.get("axis")
     if isinstance(axis, int) and rank and axis < 0:
         attributes["axis"] = axis + rank
+    if op.op_type.startswith("Reduce") and not attributes.get("axes", (0,)):
+        del attributes["axes"]  # no axes are all axes, whether absent or empty
     if "axes" in attributes:
         span = rank + len(op.ints("axes")) if op.op_type == "Unsqueeze" else rank
         attributes["axes"] = tuple(sorted(a % span for a in op.ints("axes")))

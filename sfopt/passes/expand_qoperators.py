@@ -1,12 +1,13 @@
 """QLinearX(x, s, z, .., s_y, z_y) -> QuantizeLinear(X(DequantizeLinear(x, s, z), ..), s_y, z_y)
 
 Turns the operator-oriented form of a quantised model into the QDQ form, so that one set of patterns lowers both. Nothing is
-lost: the lowering finds the same integers again. Operators that work on int8 tensors directly (MaxPool, Reshape, ...) are
-wrapped likewise, with the scale of their input.
+lost: the lowering finds the same integers again. Operators that move or pick elements of int8 tensors (MaxPool, Reshape, ...) are
+wrapped likewise, with the scale of their input. What would be another function of real numbers than of integers (Relu) stays as
+it is.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -40,6 +41,15 @@ _FORMS: Mapping[str, _Form] = {
 }
 QOPERATORS = frozenset({*_FORMS, "QLinearConcat"})
 """Quantised operators of ONNX and its com.microsoft extension that are understood."""
+
+_MOVERS = frozenset(
+    {
+        "Concat", "DepthToSpace", "Dropout", "Expand", "Flatten", "Gather", "GatherElements", "GatherND", "Identity", "Max",
+        "MaxPool", "Min", "Pad", "ReduceMax", "ReduceMin", "Reshape", "Resize", "Reverse", "Slice", "SpaceToDepth", "Split",
+        "Squeeze", "Tile", "Transpose", "Unsqueeze", "Upsample", "Where",
+    }
+)  # fmt: skip
+"""Operators every element of whose result is one of their inputs', or a value told (Pad), or between some (linear Resize)."""
 
 _DROPPED = frozenset({"channels_last", "opset"})
 _INTEGERS = frozenset({"int8", "uint8"})
@@ -128,12 +138,16 @@ class _Expansion:
         quant = self.quants.get(op.inputs[0])
         if quant is None:
             raise ModelError(f"{op.op_type} `{op.name}` reads int8 tensor `{op.inputs[0]}`, whose scale nothing tells")
+        if op.op_type not in _MOVERS or len(op.outputs) > 1:
+            self.quants.update({name: quant for name in op.outputs if name})
+            self.draft.ops.append(op)
+            return
         integers = {n: self.quants.get(n, quant) for n in op.inputs if n and self._dtype(n) in _INTEGERS}
         if not all(quant.same_as(q) for q in integers.values()):
             self.draft.ops.append(op)
             return
         inputs = [self._real(n, integers[n]) if n in integers else n for n in op.inputs]
-        self._quantized(op, op.op_type, inputs, quant)
+        self._quantized(_padding_reals(op, quant) if op.op_type == "Pad" else op, op.op_type, inputs, quant)
 
     def _real(self, integer: str, quant: Quant) -> str:
         draft = self.draft
@@ -144,6 +158,14 @@ class _Expansion:
     def _real_bias(self, bias: str, quants: list[Quant]) -> str:
         scale = np.asarray(quants[0].scale * quants[1].scale, np.float32)
         return self._real(bias, Quant(scale, 0, None if scale.ndim == 0 else 0))
+
+
+def _padding_reals(op: Op, quant: Quant) -> Op:
+    """Pad `op` of integers with the real number that its value stands for."""
+    value = op.attributes.get("value", 0)
+    assert isinstance(value, int | float)
+    real = np.float32(value - quant.zero_point) * np.float32(quant.scale)
+    return replace(op, attributes={**op.attributes, "value": float(real)})
 
 
 def _concat_form(op: Op) -> _Form:

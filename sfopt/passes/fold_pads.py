@@ -1,7 +1,8 @@
 """Conv . Pad(0) -> Conv,  AveragePool . Pad(0) -> AveragePool,  MaxPool . Pad -> MaxPool
 
 A MaxPool pads with the least number, so a Pad of zeros folds where its input is never negative. An AveragePool must count the
-padding, as it counted the zeros.
+padding, as it counted the zeros. Rounding between the two, DequantizeLinear(QuantizeLinear(Pad(DequantizeLinear(q)))) all with the
+same parameters, does nothing, since zero has an integer of its own.
 """
 
 from dataclasses import replace
@@ -9,6 +10,7 @@ from dataclasses import replace
 import numpy as np
 
 from sfopt.graph import Attribute, Graph, Op
+from sfopt.passes.qdq import quantization_of, stored_dtype
 from sfopt.passes.rewrite import decline, substitute, sweep
 
 __all__ = ["fold_pads"]
@@ -25,8 +27,8 @@ def fold_pads(graph: Graph) -> Graph:
 
 
 def _rule(graph: Graph, op: Op) -> Graph | None:
-    pad = graph.producers.get(op.inputs[0]) if op.op_type in ("AveragePool", "Conv", "MaxPool") else None
-    if pad is None or pad.op_type != "Pad" or len(pad.inputs) != 1 or "pads" not in op.attributes:
+    pad = _pad_before(graph, op) if op.op_type in ("AveragePool", "Conv", "MaxPool") else None
+    if pad is None or len(pad.inputs) != 1 or "pads" not in op.attributes:
         return None
     given = pad.ints("pads")
     rank = len(given) // 2
@@ -43,6 +45,22 @@ def _rule(graph: Graph, op: Op) -> Graph | None:
     if op.op_type == "AveragePool":
         attributes["count_include_pad"] = 1
     return substitute(graph, [op], [replace(op, inputs=(pad.inputs[0], *op.inputs[1:]), attributes=attributes)])
+
+
+def _pad_before(graph: Graph, op: Op) -> Op | None:
+    """The Pad that `op` reads, also through a rounding to the integers that the Pad's own input comes from."""
+    before = graph.producers.get(op.inputs[0])
+    if before is None or before.op_type == "Pad":
+        return before
+    rounding = graph.producers.get(before.inputs[0]) if before.op_type == "DequantizeLinear" else None
+    pad = graph.producers.get(rounding.inputs[0]) if rounding and rounding.op_type == "QuantizeLinear" else None
+    source = graph.producers.get(pad.inputs[0]) if pad and pad.op_type == "Pad" else None
+    if rounding is None or source is None or source.op_type != "DequantizeLinear":
+        return None
+    quants = [quantization_of(graph, codec) for codec in (source, rounding, before)]
+    kinds = {stored_dtype(graph, codec) for codec in (source, rounding, before)}
+    same = all(q is not None and q.axis is None and q.same_as(quants[0]) for q in quants)
+    return pad if same and len(kinds) == 1 else None
 
 
 def _refusal(graph: Graph, op: Op, pad: Op, merged: tuple[int, ...]) -> str:

@@ -98,8 +98,8 @@ def _named(low: Lowering, name: str, data: Array, quant: Quant | None) -> str:
 
 
 def _integer_name(low: Lowering, real: str) -> str:
-    op = low.producer(real)
-    return op.inputs[0] if op is not None and op.op_type == "DequantizeLinear" else real
+    dequantize, _ = low.dequantized(real)
+    return real if dequantize is None else dequantize.inputs[0]
 
 
 def _weights(low: Lowering, op: Op) -> _Weights:
@@ -141,14 +141,14 @@ def _reordered(low: Lowering, weights: _Weights, layouts: list[Op]) -> _Weights:
 
 def _bias(low: Lowering, name: str, scale: npt.NDArray[np.float32], channels: int) -> npt.NDArray[np.int32]:
     """Bias `name` as integers of `scale`, as onnxruntime.quantization rounds it; integers of that scale already stay."""
-    op = low.producer(name)
-    tensor = low.graph.tensor(op.inputs[0] if op is not None and op.op_type == "DequantizeLinear" else name)
+    op, layouts = low.dequantized(name)
+    tensor = low.graph.tensor(name if op is None else op.inputs[0])
     if tensor.data is None:
         raise Decline(f"its bias `{name}` is not constant")
     if tensor.data.size not in (1, channels):
         raise Decline(f"its bias `{name}` has {tensor.data.size} elements, needs {channels}")
-    flat = np.broadcast_to(tensor.data.reshape(-1), (channels,))
-    if op is None or op.op_type != "DequantizeLinear":
+    flat = np.broadcast_to(low.moved(tensor.data, layouts).reshape(-1), (channels,))
+    if op is None:
         return _rounded(flat.astype(np.float64), scale)
     quant = quantization_of(low.graph, op)
     if quant is None:

@@ -30,7 +30,7 @@ def lower_add(low: Lowering, op: Op, output: Tensor) -> None:
     if len(op.inputs) != 2:
         raise Decline(f"it adds {len(op.inputs)} tensors, needs two")
     for product, addend in (op.inputs, op.inputs[::-1]):
-        producer = low.producer(product)
+        producer = low.root(product)
         if producer is not None and producer.op_type == "MatMul":
             lower_dense(low, producer, output, addend)
             return

@@ -20,7 +20,7 @@ from sfopt.passes.lower_features import (
     lower_resize,
 )
 from sfopt.passes.lowering import Decline, Lowering, feature_map_shape
-from sfopt.passes.qdq import LAYOUT_OPS, quantization_of, stored_dtype
+from sfopt.passes.qdq import quantization_of, stored_dtype
 
 __all__ = ["TABLE_FUNCTIONS", "lower_qdq"]
 
@@ -73,7 +73,7 @@ def _lower(low: Lowering, op: Op, declined: dict[str, str]) -> None:
     if quant is None or quant.axis is not None or stored_dtype(low.graph, op) != "int8":
         low.draft.ops.append(op)
         return
-    root = _before_layouts(low, op.inputs[0])
+    root = low.root(op.inputs[0])
     if root is not None and shape is not None:
         try:
             _lower_root(low, root, low.output(op.output, shape, quant))
@@ -85,21 +85,9 @@ def _lower(low: Lowering, op: Op, declined: dict[str, str]) -> None:
     low.draft.ops.append(op)
 
 
-def _before_layouts(low: Lowering, real: str) -> Op | None:
-    """What computes `real`, looking through layout operators that keep the feature map as it is."""
-    op = low.producer(real)
-    while op is not None and op.op_type in LAYOUT_OPS:
-        before, after = (feature_map_shape(low.graph.tensor(n).shape) for n in (op.inputs[0], op.output))
-        moves = op.op_type == "Transpose" and before is not None and max(before[2:]) > 1
-        if before is None or before != after or moves:
-            break
-        op = low.producer(op.inputs[0])
-    return op
-
-
 def _lower_root(low: Lowering, op: Op, output: Tensor) -> None:
     if op.op_type in ("Relu", "Clip"):
-        inner = _before_layouts(low, op.inputs[0])
+        inner = low.root(op.inputs[0])
         if inner is not None and inner.op_type in _RULES:
             _lower_activated(low, inner, op, output)
             return

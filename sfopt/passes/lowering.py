@@ -43,6 +43,17 @@ class Lowering:
         """The operator of the source that writes `real`."""
         return self.graph.producers.get(real)
 
+    def root(self, real: str) -> Op | None:
+        """What computes `real`, looking through layout operators that keep the feature map as it is."""
+        op = self.producer(real)
+        while op is not None and op.op_type in LAYOUT_OPS:
+            before, after = (feature_map_shape(self.graph.tensor(n).shape) for n in (op.inputs[0], op.output))
+            moves = op.op_type == "Transpose" and before is not None and max(before[2:]) > 1
+            if before is None or before != after or moves:
+                break
+            op = self.producer(op.inputs[0])
+        return op
+
     def shape(self, name: str) -> tuple[int, int, int, int]:
         """(1, C, H, W) of a tensor; declines when it is no feature map."""
         shape = feature_map_shape(self.draft.tensor(name).shape)

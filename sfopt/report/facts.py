@@ -41,7 +41,8 @@ def build_report(result: Result) -> dict[str, Any]:
         "equivalence": _equivalence(result),
         "host_ops": host_ops(result.imported.network),
         "original": asdict(verification.deviation) if verification and verification.deviation else None,
-        "notes": [*result.imported.warnings, *import_notes(result)],
+        "warnings": list(result.imported.warnings),
+        "notes": import_notes(result),
         "stage_seconds": {k: round(v, 3) for k, v in result.stage_seconds.items()},
     }
 

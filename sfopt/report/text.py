@@ -1,4 +1,4 @@
-"""What a person reads: ten lines that can be pasted into a mail, and the texts of `explain` and `devices`."""
+"""What a person reads: a dozen lines that can be pasted into a mail, and the texts of `explain` and `devices`."""
 
 from typing import Any
 
@@ -12,6 +12,8 @@ from sfopt.units import format_bytes
 
 __all__ = ["device_table", "explain_lines", "summary_lines"]
 
+_NOTES_SHOWN = 3
+
 
 def summary_lines(report: dict[str, Any]) -> list[str]:
     """The closing summary of a run, one statement a line."""
@@ -22,6 +24,7 @@ def summary_lines(report: dict[str, Any]) -> list[str]:
     size, macs = format_bytes(model["weight_bytes"]), model["macs"] / 1e6
     lines = [
         f"model     {model['name']}: {model['groups']} groups, {macs:.1f} MMAC, constants {size}",
+        *_import_lines(report["notes"]),
         f"device    {device['name']}: {lanes}, scratchpad {format_bytes(sram['capacity'])}",
         f"traffic   {planned['total']} bytes planned, {less:.1f} % less than the baseline's {dram['baseline']}",
         f"          {_parts_of(planned)}; compulsory {dram['compulsory']} without program",
@@ -40,6 +43,13 @@ def summary_lines(report: dict[str, Any]) -> list[str]:
     return lines
 
 
+def _import_lines(notes: list[str]) -> list[str]:
+    """What import decided by itself: the first notes, and how many more there are."""
+    more = len(notes) - _NOTES_SHOWN
+    lines = [f"import    {note}" for note in notes[:_NOTES_SHOWN]]
+    return [*lines, f"import    {more} more notes: sfopt explain"] if more > 0 else lines
+
+
 def _levels(solver: dict[str, Any]) -> str:
     """The levels in the order minimised, each with its bound where that is another number."""
     parts = []
@@ -56,7 +66,7 @@ def _parts_of(planned: dict[str, int]) -> str:
 
 def _original_line(original: dict[str, Any]) -> str:
     if original["error"]:
-        return f"original  not run: {original['error']}"
+        return f"original  not compared: {original['error']}"
     top = "same" if original["same_top1"] else "another"
     figures = f"largest difference {original['max_abs_diff']:.3g}, SQNR {original['sqnr_db']:.1f} dB, {top} top-1"
     return f"original  output `{original['output']}` on one sample: {figures}"
