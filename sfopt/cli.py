@@ -289,7 +289,9 @@ def run_study(
 
 def _print_study(found: study.Study) -> None:
     for comparison in found.comparisons:
-        table = Table(*comparison.header, title=f"{comparison.network}: {comparison.caption}", caption=study.CELLS)
+        table = Table(title=f"{comparison.network}: {comparison.caption}", caption=study.CELLS)
+        for name in comparison.header:
+            table.add_column(name, overflow="fold")
         for line in comparison.lines:
             table.add_row(*line)
         console.print(table)

@@ -36,10 +36,11 @@ class Subject:
 
 @dataclass(frozen=True)
 class Point:
-    """What is to be planned, and how. `device` has the scratchpad of this point."""
+    """What is to be planned, and how. `device` has as much of `sram_bytes` as fills all of its banks alike."""
 
     subject: Subject
     device: Device
+    sram_bytes: int
     method: str
     objective: str
     time_limit_s: float
@@ -47,8 +48,7 @@ class Point:
     @property
     def key(self) -> tuple[str, str, int, str, str]:
         """What the outcome depends on, apart from the time limit and the version of sfopt."""
-        device = self.device
-        return self.subject.fingerprint, device.fingerprint(), device.sram_bytes, self.method, self.objective
+        return self.subject.fingerprint, self.device.fingerprint(), self.sram_bytes, self.method, self.objective
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,10 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Row:
-    """One line of a study: the columns of `study.csv`, in this order. For the figures see `Outcome`."""
+    """One line of a study: the columns of `study.csv`, in this order.
+
+    `sram_bytes` is what was asked for, `compulsory` and `baseline` are the limits of `Subject`; for the rest see `Outcome`.
+    """
 
     network: str
     groups: int

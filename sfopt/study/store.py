@@ -10,7 +10,7 @@ from typing import Self
 from sfopt import __version__
 from sfopt.errors import OutputError
 from sfopt.plan import Status
-from sfopt.study.points import FAILED, INFEASIBLE, Outcome, Point
+from sfopt.study.points import FAILED, Outcome, Point
 
 __all__ = ["Store"]
 
@@ -61,7 +61,7 @@ class Store:
         if found is None:
             return None
         outcome = Outcome(*found[1:])
-        final = outcome.status in (Status.OPTIMAL, INFEASIBLE) or found[0] >= point.time_limit_s
+        final = outcome.status == Status.OPTIMAL or found[0] >= point.time_limit_s
         return outcome if final and outcome.status != FAILED else None
 
     @contextmanager

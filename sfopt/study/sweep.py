@@ -8,7 +8,7 @@ from pathlib import Path
 
 from sfopt.allocate import METHODS, OBJECTIVES
 from sfopt.device import Device
-from sfopt.errors import SfoptError, UsageError
+from sfopt.errors import InternalError, ModelError, SfoptError, UsageError
 from sfopt.pipeline import Progress, silent
 from sfopt.study.points import FAILED, INFEASIBLE, Outcome, Point, Row, Subject, compute, read_subject
 from sfopt.study.store import Store
@@ -65,21 +65,22 @@ def run(
     """Plan every network on `device` at every SRAM size by every method, in `jobs` processes (one for each core by default).
 
     Without sizes, the device's own; without methods, all. With a `database`, outcomes are kept in that SQLite file and a later run
-    computes only what is missing. Raises UsageError for an unknown method or objective or for a model that cannot be imported,
-    before anything is planned; a point that fails later is a row with its error. A KeyboardInterrupt says what has been kept. A
-    script that calls this needs the usual `if __name__ == "__main__":`, since the processes import it.
+    computes only what is missing. Raises UsageError for an unknown method or objective and ModelError for a model that cannot be
+    imported, before anything is planned; a point that fails later is a row with its error. A KeyboardInterrupt says how much is done.
+    A script that calls this needs the usual `if __name__ == "__main__":`, since the processes import it.
     """
-    devices = _sized(device, sram_bytes)
+    sizes = sorted(set(sram_bytes)) or [device.sram_bytes]
+    devices = [device.with_sram(size) for size in sizes]
     methods = _known(methods or list(METHODS), METHODS, "method")
     _known([objective], OBJECTIVES, "objective")
     if not models:
         raise UsageError("a study needs at least one model")
-    jobs = jobs or len(os.sched_getaffinity(0))
+    jobs = jobs or os.cpu_count() or 1
     subjects = _import(models, jobs, progress)
     points = [
-        (name, Point(subject, sized, method, objective, time_limit_s))
+        (name, Point(subject, sized, size, method, objective, time_limit_s))
         for name, subject in subjects.items()
-        for sized in devices
+        for size, sized in zip(sizes, devices, strict=True)
         for method in methods
     ]
     with Store(database) as store:
@@ -87,12 +88,6 @@ def run(
         outcomes = kept | _compute({p.key: p for _, p in points if p.key not in kept}, len(kept), store, jobs, progress)
     rows = tuple(_row(name, point, outcomes[point.key]) for name, point in points)
     return Study(device, objective, rows, sum(point.key not in kept for _, point in points))
-
-
-def _sized(device: Device, sram_bytes: Sequence[int]) -> list[Device]:
-    """The device with each scratchpad, ascending; sizes that round to the same number of words are one."""
-    sized = [device.with_sram(size) for size in sorted(sram_bytes)] or [device]
-    return list({d.sram_bytes: d for d in sized}.values())
 
 
 def _known(names: Sequence[str], known: Mapping[str, object], what: str) -> list[str]:
@@ -103,14 +98,15 @@ def _known(names: Sequence[str], known: Mapping[str, object], what: str) -> list
 
 
 def _import(models: Sequence[Path], jobs: int, progress: Progress) -> dict[str, Subject]:
-    """Name -> network, in the order asked for. Raises the first error."""
+    """Name -> network, in the order asked for. Raises the first error, which names the model."""
     paths = list({path.resolve(): path for path in models}.values())
     found = dict[Path, Subject]()
     progress("import", 0, len(paths))
     with closing(run_tasks(read_subject, paths, jobs)) as results:
         for path, result in results:
             if isinstance(result, BaseException):
-                raise result
+                text, kind = _one_line(result), ModelError if isinstance(result, UsageError) else InternalError
+                raise kind(text if str(path) in text else f"model `{path}`: {text}") from result
             found[path] = result
             progress("import", len(found), len(paths))
     return {name: found[path] for name, path in zip(_names(paths), paths, strict=True)}
@@ -152,7 +148,7 @@ def _row(name: str, point: Point, outcome: Outcome) -> Row:
     return Row(
         network=name,
         groups=subject.groups,
-        sram_bytes=point.device.sram_bytes,
+        sram_bytes=point.sram_bytes,
         method=point.method,
         compulsory=subject.compulsory,
         baseline=subject.baseline,

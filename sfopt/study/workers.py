@@ -30,8 +30,9 @@ def run_tasks(
     """
     waiting = deque(tasks)
     while waiting:
-        for suspect in (yield from _run(function, waiting, jobs)):
-            for task in (yield from _run(function, deque([suspect]), 1)):
+        suspects = deque((yield from _run(function, waiting, jobs)))
+        while suspects:
+            for task in (yield from _run(function, suspects, 1)):
                 yield task, InternalError("the worker process died: it was killed, crashed or ran out of memory")
 
 
@@ -43,11 +44,11 @@ def _run(
     with _pool(jobs) as pool:
         while waiting or running:
             while waiting and len(running) < jobs:
-                task = waiting.popleft()
                 try:
-                    running[_submit(pool, function, task)] = task
+                    future = _submit(pool, function, waiting[0])
                 except BrokenProcessPool:
-                    return [*running.values(), task]
+                    return list(running.values())
+                running[future] = waiting.popleft()
             for future in wait(running, return_when=FIRST_COMPLETED).done:
                 error = future.exception()
                 if isinstance(error, BrokenProcessPool):
