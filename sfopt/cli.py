@@ -289,15 +289,16 @@ def run_study(
 
 def _print_study(found: study.Study) -> None:
     for comparison in found.comparisons:
-        table = Table(title=f"{comparison.network}: {comparison.caption}", caption=study.CELLS)
+        _print_lines([f"{comparison.network}: {comparison.caption}"])
+        table = Table()
         for name in comparison.header:
             table.add_column(name, overflow="fold")
         for line in comparison.lines:
             table.add_row(*line)
         console.print(table)
-    kept, computed = len(found.rows) - found.computed, found.computed
-    counts = f"{computed} computed, {kept} kept from before; {len(found.infeasible)} infeasible, {len(found.failures)} failed"
-    _print_lines([f"points    {len(found.rows)}: {counts}"])
+    counts = f"{found.computed} computed, {len(found.rows) - found.computed} kept from before"
+    ends = f"{len(found.infeasible)} infeasible, {len(found.failures)} failed"
+    _print_lines([f"cells     {study.CELLS}", f"points    {len(found.rows)}: {counts}; {ends}"])
 
 
 def _run(model: Path, options: pipeline.Options) -> pipeline.Result:

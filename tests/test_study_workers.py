@@ -51,6 +51,7 @@ def test_no_tasks_no_processes():
     assert list(run_tasks(halve, [], 2)) == []
 
 
+@pytest.mark.slow
 def test_a_crash_costs_one_task():
     tasks = [2, 4, 13, 6, 8]
     found = dict(run_tasks(halve, tasks, 2))

@@ -66,8 +66,8 @@ def run(
 
     Without sizes, the device's own; without methods, all. With a `database`, outcomes are kept in that SQLite file and a later run
     computes only what is missing. Raises UsageError for an unknown method or objective and ModelError for a model that cannot be
-    imported, before anything is planned; a point that fails later is a row with its error. A KeyboardInterrupt says how much is done.
-    A script that calls this needs the usual `if __name__ == "__main__":`, since the processes import it.
+    imported, before anything is planned; a point that fails later is a row with its error. A KeyboardInterrupt says how much is
+    done. A script that calls this needs the usual `if __name__ == "__main__":`, since the processes import it.
     """
     sizes = sorted(set(sram_bytes)) or [device.sram_bytes]
     devices = [device.with_sram(size) for size in sizes]
