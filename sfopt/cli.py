@@ -268,7 +268,7 @@ def run_study(
                 found = study.run(
                     models,
                     parse_sizes(sram) if sram else (),
-                    methods.split(",") if methods else (),
+                    [name.strip() for name in methods.split(",")] if methods else (),
                     device=load_device(device),
                     objective=objective,
                     time_limit_s=time_limit,

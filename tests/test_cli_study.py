@@ -75,7 +75,7 @@ def test_a_study_writes_its_files_and_says_so(sfopt: Run, tmp_path: Path) -> Non
         "--sram",
         "8K,16K",
         "--methods",
-        "optimal,greedy-size",
+        "optimal, greedy-size",
         "--out",
         out,
     )

@@ -8,6 +8,11 @@ from sfopt.study.tables import CELLS, COLUMNS, by_network, csv_text, markdown_ta
 
 __all__ = ["require_matplotlib", "study_files"]
 
+_COLUMNS_MEAN = """\
+Sizes in bytes. `bound` is what is proven about `traffic`, `cycles` the planner's step model, `peak` the highest SRAM byte in use,
+`seconds` the time of planning on a core beside other workers, `error` why there is no plan.
+"""
+
 
 def require_matplotlib() -> None:
     """Raise MissingExtraError, with the line that installs it, where matplotlib is not there."""
@@ -46,7 +51,7 @@ def _markdown(study: Study, stems: dict[str, str]) -> str:
             f"![{table.network}: DRAM traffic against SRAM]({stems[table.network]}.png)\n",
         ]
     lines = [[getattr(row, column) for column in COLUMNS] for row in study.rows]
-    return "\n".join([*parts, "## All points\n", "Sizes in bytes.\n", markdown_table(COLUMNS, lines)])
+    return "\n".join([*parts, "## All points\n", _COLUMNS_MEAN, markdown_table(COLUMNS, lines)])
 
 
 def _stems(study: Study) -> dict[str, str]:
