@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from sfopt import __version__, demo, pipeline, report
+from sfopt import __version__, demo, pipeline, report, study
 from sfopt.allocate import METHODS, OBJECTIVES
 from sfopt.backend import Disassembler, backend_names, load_backend
 from sfopt.convert import convert as convert_model
@@ -23,7 +23,7 @@ from sfopt.opset import supported_ops
 from sfopt.output import output_directory, write_file
 from sfopt.progress import progress_line
 from sfopt.recheck import check_directory
-from sfopt.units import parse_size
+from sfopt.units import format_bytes, parse_size, parse_sizes
 
 __all__ = [
     "app",
@@ -37,6 +37,7 @@ __all__ = [
     "ops",
     "optimize",
     "run_demo",
+    "run_study",
     "verify",
 ]
 
@@ -246,6 +247,66 @@ def run_demo(
     _print_lines([*report.summary_lines(facts), *outcome.lines])
 
 
+@app.command("study")
+def run_study(
+    models: Annotated[list[Path], typer.Argument(help="Networks, as for `sfopt optimize`.", show_default=False)],
+    sram: Annotated[
+        str | None,
+        typer.Option("--sram", help="Sizes: 256K:8M (doubling), 256K:8M:11 (eleven), 512K,6M; or the device's."),
+    ] = None,
+    methods: Annotated[
+        str | None, typer.Option("--methods", help="Names, separated by commas; all by default.")
+    ] = None,
+    device: DeviceName = "kcu1500",
+    objective: Objective = "traffic",
+    time_limit: Annotated[float, typer.Option("--time-limit", min=0.1, help="Seconds for each point.")] = 60.0,
+    jobs: Annotated[int | None, typer.Option("--jobs", min=1, help="Processes; one for each core by default.")] = None,
+    out: Annotated[
+        Path, typer.Option("--out", help="Output directory; a study that was cut short goes on there.")
+    ] = Path("study.sfopt"),
+) -> None:
+    """Plan networks at several SRAM sizes by several methods; write a table, plots and every figure as CSV."""
+    study.require_matplotlib()
+    database = out / "study.sqlite"
+    with output_directory(out) as directory:
+        try:
+            with progress_line(errors) as progress:
+                found = study.run(
+                    models,
+                    parse_sizes(sram) if sram else (),
+                    [name.strip() for name in methods.split(",")] if methods else (),
+                    device=load_device(device),
+                    objective=objective,
+                    time_limit_s=time_limit,
+                    jobs=jobs,
+                    database=database,
+                    progress=progress,
+                )
+        except KeyboardInterrupt as stop:
+            kept = f"; {stop} and kept in `{database}`, the same command goes on from there" if str(stop) else ""
+            raise typer.Exit(_fail(f"interrupted{kept}", 130)) from None
+        directory.publish(study.study_files(found))
+    _print_study(found)
+    _print_lines([f"written   {directory.target}"])
+    for row in found.failures:
+        _complain(f"{row.network} at {format_bytes(row.sram_bytes)} by {row.method}: {row.error}")
+    raise typer.Exit(1 if found.failures else 0)
+
+
+def _print_study(found: study.Study) -> None:
+    for comparison in found.comparisons:
+        _print_lines([f"{comparison.network}: {comparison.caption}"])
+        table = Table()
+        for name in comparison.header:
+            table.add_column(name, overflow="fold")
+        for line in comparison.lines:
+            table.add_row(*line)
+        console.print(table)
+    counts = f"{found.computed} computed, {len(found.rows) - found.computed} kept from before"
+    ends = f"{len(found.infeasible)} infeasible, {len(found.failures)} failed"
+    _print_lines([f"cells     {study.CELLS}", f"points    {len(found.rows)}: {counts}; {ends}"])
+
+
 def _run(model: Path, options: pipeline.Options) -> pipeline.Result:
     with progress_line(errors) as progress:
         result = pipeline.optimize(model, options, progress)
@@ -301,5 +362,9 @@ def main() -> None:
 def _fail(text: str, code: int) -> int:
     if os.environ.get("SFOPT_DEBUG"):
         traceback.print_exc()
-    errors.print(f"sfopt: {escape(' '.join(text.split()))}", soft_wrap=True, highlight=False)
+    _complain(text)
     return code
+
+
+def _complain(text: str) -> None:
+    errors.print(f"sfopt: {escape(' '.join(text.split()))}", soft_wrap=True, highlight=False)

@@ -85,6 +85,10 @@ class MissingExtraError(UsageError):
         self.feature = feature
         self.extra = extra
 
+    def __reduce__(self) -> tuple[type["MissingExtraError"], tuple[str, str]]:
+        """Exceptions are pickled as their message; this one is made from two other texts, and worker processes send it home."""
+        return type(self), (self.feature, self.extra)
+
 
 class ModelError(UsageError):
     """A model is unreadable, invalid, or uses something that sfopt does not support."""

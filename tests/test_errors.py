@@ -2,6 +2,7 @@
 
 import ast
 import inspect
+import pickle
 import re
 
 import pytest
@@ -57,3 +58,10 @@ def test_missing_extra_answers_with_the_line_that_installs_it():
     error = errors.MissingExtraError("converting a Keras model", "tf")
     assert str(error) == "converting a Keras model needs the optional dependencies `tf`: pip install 'sfopt[tf]'"
     assert (error.feature, error.extra, error.exit_code) == ("converting a Keras model", "tf", 2)
+
+
+def test_exceptions_survive_the_way_home_from_another_process():
+    for name, cls in exception_classes().items():
+        error = cls("a feature", "tf") if name == "MissingExtraError" else cls("one line")
+        again = pickle.loads(pickle.dumps(error))
+        assert (type(again), str(again), vars(again)) == (cls, str(error), vars(error))

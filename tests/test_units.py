@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sfopt.errors import UsageError
-from sfopt.units import format_bytes, parse_size
+from sfopt.units import MAX_COUNT, format_bytes, parse_size, parse_sizes
 
 
 @pytest.mark.parametrize(
@@ -37,6 +37,57 @@ def test_parse_size_names_what_it_cannot_read(text):
 def test_parse_size_wants_whole_positive_bytes(text):
     with pytest.raises(UsageError, match="needs a whole number above 0"):
         parse_size(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "kib"),
+    [
+        ("512K", [512]),
+        ("6M,256K,512K", [256, 512, 6144]),
+        ("256K:8M", [256, 512, 1024, 2048, 4096, 8192]),
+        ("300K:1M", [300, 600, 1024]),
+        ("1M:1M", [1024]),
+        ("256K:1M:5", [256, 362, 512, 724, 1024]),
+        ("1K:1000K:4", [1, 10, 100, 1000]),
+        ("256K:1M,512K, 6M", [256, 512, 1024, 6144]),
+    ],
+)
+def test_parse_sizes(text, kib):
+    assert parse_sizes(text) == tuple(size << 10 for size in kib)
+
+
+def test_sizes_that_are_not_whole_kib_are_spaced_in_bytes():
+    assert parse_sizes("100:10000:3") == (100, 1000, 10000)
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("", "is not a number"),
+        ("256K,", "is not a number"),
+        ("256K:", "is not a number"),
+        (":8M", "is not a number"),
+        ("8M:256K", "`8M:256K` ends below its start"),
+        ("256K:8M:1", "COUNT from 2 to 1000"),
+        ("256K:8M:1001", "COUNT from 2 to 1000"),
+        ("256K:8M:many", "COUNT from 2 to 1000"),
+        ("256K:8M:3:4", "`256K:8M:3:4` is not FROM:TO"),
+        ("0:8M", "whole number above 0"),
+    ],
+)
+def test_parse_sizes_names_what_it_cannot_read(text, reason):
+    with pytest.raises(UsageError, match=reason):
+        parse_sizes(text)
+
+
+@given(st.integers(1, 1 << 33), st.integers(0, 1 << 33), st.integers(2, MAX_COUNT))
+def test_a_range_keeps_its_ends_and_its_order(start_bytes, more_bytes, count):
+    stop_bytes = start_bytes + more_bytes
+    for text in (f"{start_bytes}:{stop_bytes}", f"{start_bytes}:{stop_bytes}:{count}"):
+        sizes = parse_sizes(text)
+        assert (sizes[0], sizes[-1]) == (start_bytes, stop_bytes)
+        assert list(sizes) == sorted(set(sizes))
+        assert len(sizes) <= max(count, 35)
 
 
 @pytest.mark.parametrize(
