@@ -19,7 +19,7 @@ except ImportError:
 needs_tensorflow = pytest.mark.skipif(keras is None, reason="needs the optional dependencies `tf`")
 
 GROUPS = {
-    "efficientdet_d0": 308,
+    "efficientdet_d0": 265,
     "efficientnet_b0": 99,
     "efficientnet_b1": 140,
     "mobilenet_v2": 54,

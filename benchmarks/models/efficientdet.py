@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import reduce
+from operator import add
 from typing import Any
 
 import keras
@@ -52,14 +54,15 @@ class WeightedSum(keras.layers.Layer):
 
     def build(self, shapes: Sequence[Any]) -> None:
         """One weight for each input; random, since training would make them differ."""
-        spread = keras.initializers.RandomUniform(0.3, 1.0)
-        self.factors = [self.add_weight(shape=(), initializer=spread, name=f"factor{i}") for i in range(len(shapes))]
+        # An initialiser for each: one alone would give the same number again and again.
+        spread = [keras.initializers.RandomUniform(0.3, 1.0) for _ in shapes]
+        self.factors = [self.add_weight(shape=(), initializer=s, name=f"factor{i}") for i, s in enumerate(spread)]
 
     def call(self, maps: Sequence[Any]) -> Any:
         """The weighted sum of `maps`."""
         factors = [keras.ops.relu(f) for f in self.factors]
-        total = sum(factors) + 1e-4
-        return sum(x * (f / total) for x, f in zip(maps, factors, strict=True))
+        total = reduce(add, factors) + 1e-4
+        return reduce(add, (x * (f / total) for x, f in zip(maps, factors, strict=True)))
 
 
 def _cell(levels: Sequence[Any], channels: int) -> list[Any]:

@@ -19,6 +19,7 @@ from sfopt.passes.recognise_repeats import recognise_repeats
 from sfopt.passes.remove_identities import remove_identities
 from sfopt.passes.resolve_padding import resolve_padding
 from sfopt.passes.rewrite_matmuls import rewrite_matmuls
+from sfopt.passes.share_factors import share_factors
 from sfopt.passes.unify_operators import unify_operators
 from sfopt.passes.unify_pools import unify_pools
 from sfopt.passes.unify_resizes import unify_resizes
@@ -39,6 +40,7 @@ PIPELINE: tuple[Callable[[Graph], Graph], ...] = (
     fold_pads,
     express_pads,
     recognise_activations,
+    share_factors,
     fold_affines,
     order_operands,
     merge_duplicates,
