@@ -2,12 +2,16 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from benchmarks.models import NETWORKS, PUBLISHED, build_keras, build_onnx
+import sfopt_ort
+from benchmarks.models import NETWORKS, PUBLISHED, build_keras, build_onnx, chain_resnet
 from sfopt import cost
+from sfopt.execute import random_feeds
 from sfopt.groups import Kind, Network
 from sfopt.importer import import_model
+from sfopt_ort import model_bytes
 
 try:
     import keras
@@ -92,6 +96,26 @@ def test_import_leaves_nothing_inside_to_the_host(name: str, tmp_path: Path) -> 
     assert len(network.groups) == GROUPS[name]
     assert all(group.kind is not Kind.HOST for group in network.groups)
     assert macs(network) == multiply_accumulates(build_keras(name))
+
+
+@pytest.mark.parametrize("groups", [19, 20, 21, 22, 100, 300])
+def test_a_chain_has_as_many_groups_as_asked_for(groups: int, tmp_path: Path) -> None:
+    path = tmp_path / "chain.onnx"
+    path.write_bytes(model_bytes(chain_resnet(groups)))
+    network = import_model(path).network
+    assert len(network.groups) == groups
+    assert len(network.shortcuts) >= (groups - 19) // 3 + 4
+
+
+def test_a_chain_stays_alive_to_its_end() -> None:
+    graph = chain_resnet(100)
+    maps = sfopt_ort.run(graph, random_feeds(graph, 0))
+    assert min(len(np.unique(m)) for m in maps.values() if m.size >= 1024) >= 32
+
+
+def test_a_chain_that_is_too_short_is_refused() -> None:
+    with pytest.raises(ValueError, match="at least 19 groups, 18 were asked for"):
+        chain_resnet(18)
 
 
 def test_every_published_network_can_be_built() -> None:

@@ -14,6 +14,8 @@ from sfopt.convert import convert
 from sfopt.examples import digits_model_path
 from sfopt.output import write_file
 
+from .chains import chain_resnet_onnx
+
 __all__ = ["NETWORKS", "build_keras", "build_onnx"]
 
 SEED = 20240
@@ -85,6 +87,7 @@ NETWORKS: Mapping[str, Callable[[], bytes]] = {
     "digits": lambda: digits_model_path().read_bytes(),
     "light_resnet50": partial(_light, "resnet50"),
     **{name: partial(_converted, name) for name in _KERAS},
+    **{f"chain_{groups}": partial(chain_resnet_onnx, groups) for groups in (300, 600, 1200)},
 }
 
 
