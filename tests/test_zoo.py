@@ -75,9 +75,8 @@ def test_architecture_has_the_published_counts(name: str) -> None:
     published = PUBLISHED[name]
     model = build_keras(name, published.side)
     assert parameters(model, statistics=published.statistics) == published.parameters
-    assert multiply_accumulates(model) == pytest.approx(published.macs, rel=0.02), (
-        "rounded to two digits where least exact"
-    )
+    if published.macs is not None:
+        assert multiply_accumulates(model) == pytest.approx(published.macs, rel=0.02), "two digits where least exact"
 
 
 @pytest.mark.slow

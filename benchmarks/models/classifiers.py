@@ -4,9 +4,9 @@ from typing import Any
 
 import keras
 
-from .layers import add, conv, conv_norm, image, max_pool
+from .layers import add, conv, conv_norm, depthwise_norm, image, max_pool
 
-__all__ = ["resnet", "squeezenet"]
+__all__ = ["resnet", "shufflenet_v2", "squeezenet"]
 
 CLASSES = 1000
 _relu = keras.layers.ReLU
@@ -46,3 +46,34 @@ def squeezenet(side: int = 224) -> Any:
 def _fire(x: Any, squeezed: int, expanded: int) -> Any:
     x = _relu()(conv(x, squeezed))
     return keras.layers.Concatenate()([_relu()(conv(x, expanded)), _relu()(conv(x, expanded, 3))])
+
+
+def shufflenet_v2(side: int = 224) -> Any:
+    """ShuffleNetV2 1.0x. Ma et al., arXiv:1807.11164, table 5 and figure 3 (c) and (d)."""
+    x = inputs = image(side)
+    x = max_pool(_relu()(conv_norm(x, 24, 3, 2)), 3, 2, pad=1)
+    for channels, repeats in ((116, 4), (232, 8), (464, 4)):
+        half = channels // 2
+        x = _shuffled(conv_relu(depthwise_norm(x, 3, 2), half), _branch(x, half, 2))
+        for _ in range(repeats - 1):
+            kept, changed = keras.ops.split(x, 2, axis=-1)
+            x = _shuffled(kept, _branch(changed, half, 1))
+    x = keras.layers.GlobalAveragePooling2D()(conv_relu(x, 1024))
+    return keras.Model(inputs, keras.layers.Dense(CLASSES)(x))
+
+
+def conv_relu(x: Any, channels: int) -> Any:
+    """1 x 1 convolution, batch normalisation, ReLU."""
+    return _relu()(conv_norm(x, channels))
+
+
+def _branch(x: Any, channels: int, stride: int) -> Any:
+    return conv_relu(depthwise_norm(conv_relu(x, channels), 3, stride), channels)
+
+
+def _shuffled(a: Any, b: Any) -> Any:
+    """Channels of `a` and `b` in turn."""
+    x = keras.layers.Concatenate()([a, b])
+    _, rows, columns, channels = x.shape
+    pairs = keras.layers.Permute((1, 2, 4, 3))(keras.layers.Reshape((rows, columns, 2, channels // 2))(x))
+    return keras.layers.Reshape((rows, columns, channels))(pairs)

@@ -10,7 +10,7 @@ import keras
 
 from .layers import batch_norm, image
 
-__all__ = ["efficientdet_d0"]
+__all__ = ["efficientdet_d0", "efficientdet_d1"]
 
 ANCHORS, CLASSES, LEVELS = 9, 90, 5
 EPSILON = 1e-3
@@ -34,6 +34,12 @@ def efficientdet_d0(side: int = 512) -> Any:
     """EfficientDet-D0 on COCO's 90 category numbers, raw outputs: classes of P3 to P7, then boxes of P3 to P7."""
     taps = ("block3b_add", "block5c_add", "block7a_project_bn")
     return _build(_Size("EfficientNetB0", taps, channels=64, cells=3, repeats=3), side)
+
+
+def efficientdet_d1(side: int = 640) -> Any:
+    """EfficientDet-D1, outputs as D0's."""
+    taps = ("block3c_add", "block5d_add", "block7b_add")
+    return _build(_Size("EfficientNetB1", taps, channels=88, cells=4, repeats=3), side)
 
 
 def _build(size: _Size, side: int) -> Any:

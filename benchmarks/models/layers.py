@@ -4,7 +4,7 @@ from typing import Any
 
 import keras
 
-__all__ = ["add", "batch_norm", "conv", "conv_norm", "image", "max_pool"]
+__all__ = ["add", "batch_norm", "conv", "conv_norm", "depthwise_norm", "image", "max_pool"]
 
 Map = Any
 """A symbolic Keras tensor, batch x rows x columns x channels."""
@@ -35,6 +35,16 @@ def batch_norm(x: Map, epsilon: float = 1e-5) -> Map:
 def conv_norm(x: Map, filters: int, kernel: int = 1, stride: int = 1) -> Map:
     """Convolution without bias, then batch normalisation."""
     return batch_norm(conv(x, filters, kernel, stride, bias=False))
+
+
+def depthwise_norm(x: Map, kernel: int, stride: int = 1) -> Map:
+    """Depthwise convolution without bias, padded as `conv`, then batch normalisation."""
+    if stride > 1:
+        x = keras.layers.ZeroPadding2D(kernel // 2)(x)
+    padding = "valid" if stride > 1 else "same"
+    return batch_norm(
+        keras.layers.DepthwiseConv2D(kernel, stride, padding, use_bias=False, depthwise_initializer="he_normal")(x)
+    )
 
 
 def max_pool(x: Map, kernel: int, stride: int, pad: int = 0) -> Map:

@@ -33,18 +33,36 @@ def _own(module: str, function: str, *arguments: object, side: int) -> Any:
 
 
 _KERAS: Mapping[str, tuple[Callable[..., Any], int]] = {
+    "densenet121": (partial(_application, "DenseNet121"), 224),
     "efficientdet_d0": (partial(_own, "efficientdet", "efficientdet_d0"), 512),
+    "efficientdet_d1": (partial(_own, "efficientdet", "efficientdet_d1"), 640),
     "efficientnet_b0": (partial(_application, "EfficientNetB0"), 224),
     "efficientnet_b1": (partial(_application, "EfficientNetB1"), 256),
+    "efficientnet_b2": (partial(_application, "EfficientNetB2"), 260),
+    "efficientnet_b3": (partial(_application, "EfficientNetB3"), 300),
+    "efficientnet_b4": (partial(_application, "EfficientNetB4"), 380),
+    "efficientnet_b5": (partial(_application, "EfficientNetB5"), 456),
+    "efficientnet_b6": (partial(_application, "EfficientNetB6"), 528),
+    "efficientnet_b7": (partial(_application, "EfficientNetB7"), 600),
+    "inception_v3": (partial(_application, "InceptionV3"), 299),
+    "mobilenet_v1": (partial(_application, "MobileNet"), 224),
     "mobilenet_v2": (partial(_application, "MobileNetV2"), 224),
+    "mobilenet_v3_large": (partial(_application, "MobileNetV3Large"), 224),
+    "mobilenet_v3_small": (partial(_application, "MobileNetV3Small"), 224),
     "resnet18": (partial(_own, "classifiers", "resnet", (2, 2, 2, 2)), 224),
     "resnet34": (partial(_own, "classifiers", "resnet", (3, 4, 6, 3)), 224),
     "resnet50": (partial(_application, "ResNet50"), 224),
+    "resnet50_v2": (partial(_application, "ResNet50V2"), 224),
     "resnet101": (partial(_application, "ResNet101"), 224),
     "resnet152": (partial(_application, "ResNet152"), 224),
     "retinanet": (partial(_own, "retinanet", "retinanet"), 512),
+    "shufflenet_v2": (partial(_own, "classifiers", "shufflenet_v2"), 224),
     "squeezenet": (partial(_own, "classifiers", "squeezenet"), 224),
+    "unet": (partial(_own, "unet", "unet"), 256),
+    "vgg16": (partial(_application, "VGG16"), 224),
+    "yolov2": (partial(_own, "yolo", "yolov2"), 416),
     "yolov3": (partial(_own, "yolo", "yolov3"), 416),
+    "yolov3_tiny": (partial(_own, "yolo", "yolov3_tiny"), 416),
 }
 """Builder and the side of its input that the benchmarks use."""
 
