@@ -22,6 +22,7 @@ from typing import Any
 from models import NETWORKS, build_onnx
 
 RESULTS = Path(__file__).parent / "results"
+NAMES = ("digits", "light_resnet50", "mobilenet_v2", "efficientnet_b0", "resnet50")
 
 
 def build(name: str, cache: Path) -> Path:
@@ -88,13 +89,15 @@ COLUMNS = (
 def main() -> None:
     """Run and write both result files."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(NETWORKS)}; all by default")
+    parser.add_argument(
+        "names", nargs="*", metavar="NAME", help=f"of {', '.join(NETWORKS)}; {', '.join(NAMES)} by default"
+    )
     parser.add_argument("--device", default="kcu1500")
     parser.add_argument("--cache", type=Path, default=Path(tempfile.gettempdir()) / "sfopt-networks")
     parser.add_argument("--out", type=Path, default=RESULTS)
     arguments = parser.parse_args()
     reports = {}
-    for name in arguments.names or NETWORKS:
+    for name in arguments.names or NAMES:
         reports[name] = run(build(name, arguments.cache), arguments.device)
         print(" | ".join(row(name, reports[name])), flush=True)
     machine = f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}"

@@ -18,7 +18,8 @@ QLinearGlobalAveragePool x
 QLinearAveragePool      x                                    kernel_shape, strides, pads, count_include_pad
 MaxPool                 x (same quant as the output)         kernel_shape, strides, pads
 Resize                  x (same quant as the output)         scale_h, scale_w (positive integers; nearest)
-Lookup                  x                                    function (ONNX unary operator's name) and its attributes
+Lookup                  x                                    function (ONNX unary operator's name) and its attributes;
+                                                             Mul by a number has the attribute factor
 ======================  ===================================  =========================================================
 """
 

@@ -54,12 +54,30 @@ class _Builder:
 
     def build(self) -> tuple[Group, ...]:
         for op in self.graph.ops:
-            if op.name in self.covered or not self.graph.is_integer(op) or self._is_channel_scale_of_conv(op):
+            if not self.graph.is_integer(op) or self._is_channel_scale_of_conv(op) or self._is_postponed(op):
                 continue
-            group = _heavy_group(self.graph, op, self._scale_of(op))
-            self._add_hosts_before(group)
-            self._add(self._absorb(group))
+            for start in (*self._lookups_before(op), op):
+                if start.name not in self.covered:
+                    group = _heavy_group(self.graph, start, self._scale_of(start))
+                    self._add_hosts_before(group)
+                    self._add(self._absorb(group))
         return tuple(self.groups)
+
+    def _is_postponed(self, op: Op) -> bool:
+        """A look-up for one sum or product whose other operand is not there yet: later, one group does both."""
+        reader = self.graph.sole_consumer(op.output) if op.op_type == "Lookup" else None
+        return (
+            reader is not None
+            and _is_binary(self.graph, reader)
+            and not self.ready.issuperset(set(reader.inputs) - {op.output})
+        )
+
+    def _lookups_before(self, op: Op) -> tuple[Op, ...]:
+        """Those that waited for `op`."""
+        if not _is_binary(self.graph, op):
+            return ()
+        producers = (self.graph.producers.get(name) for name in op.inputs)
+        return tuple(p for p in producers if p is not None and p.op_type == "Lookup")
 
     def _add_hosts_before(self, group: Group) -> None:
         """Host ops run as late as they can, so that each host group ends with an int8 map that an accelerator group reads."""
@@ -120,11 +138,10 @@ class _Builder:
 
     def _absorb_binary(self, group: Group) -> Group | None:
         op = self.graph.sole_consumer(group.output)
-        if group.binary is not None or op is None or op.op_type not in ("QLinearAdd", "QLinearMul"):
+        if group.binary is not None or op is None or not _is_binary(self.graph, op):
             return None
         others = [n for n in op.inputs if n != group.output]
-        shapes = {self.graph.tensor(n).shape for n in (*op.inputs, op.output)}
-        if len(others) != 1 or len(shapes) != 1 or others[0] not in self.ready or others[0] in group.reads:
+        if len(others) != 1 or others[0] not in self.ready or others[0] in group.reads:
             return None  # a map cannot be the input and the residual of one instruction: both reads would need one bank's port
         return replace(group, binary=op.name, residual=others[0], output=op.output)
 
@@ -143,6 +160,11 @@ class _Builder:
     def _on_chip(self, name: str) -> bool:
         producer = self.graph.producers.get(name)
         return producer is not None and self.graph.is_integer(producer)
+
+
+def _is_binary(graph: Graph, op: Op) -> bool:
+    """A sum or product of two maps of one shape."""
+    return op.op_type in ("QLinearAdd", "QLinearMul") and len({graph.tensor(n).shape for n in op.inputs}) == 1
 
 
 def _is_channel_scale(graph: Graph, op: Op) -> bool:

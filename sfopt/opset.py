@@ -24,7 +24,7 @@ _ROWS = (
     (
         "Mul, QLinearMul",
         "fused or element-wise group",
-        "two maps of one shape, or a map and a 1 x 1 map (channel scale)",
+        "two maps of one shape, or a map and a 1 x 1 map (channel scale); by a number: a table in the group before it",
     ),
     ("MaxPool, GlobalMaxPool", "pooling group", "2-D"),
     ("AveragePool, QLinearAveragePool", "pooling group", "2-D, with or without padding in the count"),

@@ -24,6 +24,7 @@ from sfopt.passes.expand_qoperators import QOPERATORS
 from sfopt.passes.lower_qdq import TABLE_FUNCTIONS
 from sfopt.passes.lowering import feature_map_shape
 from sfopt.passes.qdq import LAYOUT_OPS
+from sfopt.passes.rewrite import number_operand
 
 __all__ = [
     "RANDOM_CALIBRATION_WARNING",
@@ -73,7 +74,11 @@ def quantize(model: bytes, calibration: Iterable[Sample], progress: Callable[[in
             calibrate_method=CalibrationMethod.MinMax,
             op_types_to_quantize=sorted({op.op_type for op in graph.ops if op.name in names}),
             nodes_to_quantize=names,
-            extra_options={"ForceQuantizeNoInputCheck": True, "MinimumRealRange": MINIMUM_RANGE},
+            extra_options={
+                "ForceQuantizeNoInputCheck": True,
+                "MinimumRealRange": MINIMUM_RANGE,
+                "TensorQuantOverrides": _exact_factors(graph),
+            },
         )
         data = target.read_bytes()
     if watched is graph:
@@ -113,6 +118,8 @@ def _is_for_accelerator(graph: Graph, op: Op) -> bool:
     if op.op_type == "Concat":
         (axis,) = op.ints("axis")
         return axis % len(graph.tensor(op.output).shape) == 1 and len(computed) == len(op.inputs)
+    if _factor(graph, op) is not None:
+        return True
     if op.op_type in ("Add", "Mul", "Sum"):
         return len(computed) == len(op.inputs) == 2 and all(feature_map_shape(graph.tensor(n).shape) for n in op.inputs)
     if op.op_type == "Clip":
@@ -120,6 +127,20 @@ def _is_for_accelerator(graph: Graph, op: Op) -> bool:
     if op.op_type == "Resize":
         return op.attributes.get("mode", "nearest") == "nearest"
     return op.op_type in _FEATURE_OPS or op.op_type in TABLE_FUNCTIONS
+
+
+def _factor(graph: Graph, op: Op) -> tuple[str, float] | None:
+    """(name, value) of the number, not 0, that a Mul multiplies its one computed operand by."""
+    found = number_operand(graph, op, "Mul")
+    if found is None or not np.float32(found[1]):
+        return None
+    return (op.inputs[1] if op.inputs[0] == found[0] else op.inputs[0]), found[1]
+
+
+def _exact_factors(graph: Graph) -> dict[str, list[dict[str, Any]]]:
+    """Every such number as its own scale: its integer is then 1 or -1, and nothing is rounded."""
+    factors = dict(f for op in graph.ops if (f := _factor(graph, op)) is not None)
+    return {name: [{"scale": np.float32(abs(k)), "zero_point": np.int8(0)}] for name, k in factors.items()}
 
 
 def _clips_around_zero(op: Op) -> bool:

@@ -54,7 +54,10 @@ def lookup_to_onnx(draft: Draft, op: Op) -> None:
     attributes = dict(op.attributes)
     function = str(attributes.pop("function"))
     real = draft.dequantize(x.name, x.quant, draft.define(f"{y.name}_x", x.shape, "float32"))
-    if function != "Requantize":
+    if function == "Mul":
+        factor = draft.constant(f"{y.name}_factor", np.asarray(attributes["factor"], np.float32))
+        real = draft.add("Mul", (real, factor), draft.define(f"{y.name}_f", y.shape, "float32"), None, op.name)
+    elif function != "Requantize":
         value = draft.define(f"{y.name}_f", y.shape, "float32")
         draft.ops.append(Op(op.name, function, (real,), (value,), attributes, FUNCTION_DOMAINS.get(function, "")))
         real = value

@@ -384,6 +384,15 @@ class _Grower:
             y = self.note(self.m.add(op_type, y, self.m.random_constant(*size, low=0.3, high=1.5)), self.shapes[x])
         return y
 
+    def weighted_sum(self, x: str) -> str:
+        """Two or three maps of one shape, each times a number, as the nodes of a bidirectional pyramid add them."""
+        c = self.shapes[x][0]
+        total = ""
+        for y in [x, *(self.same(x, c) for _ in range(self.between(1, 2)))]:
+            term = self.note(self.m.add("Mul", y, self.m.random_constant(low=0.2, high=1.0)), self.shapes[x])
+            total = self.binary("Add", total, term) if total else term
+        return self.maybe(self.binary("Add", total, x) if self.chance(0.3) else total)
+
     def host_middle(self, x: str) -> str:
         """An operator without an int8 form, and the network goes on behind it."""
         c = self.shapes[x][0]
@@ -439,7 +448,7 @@ class _Grower:
 _COMMON = (
     "plain", "grouped", "depthwise", "pointwise_stride", "padded", "residual", "projection", "preactivation", "normalised",
     "squeeze_excite", "scaled_by_map", "stacked", "upsampled", "pyramid", "pool", "global_mean", "sum_of_three",
-    "three_readers", "doubled", "squared", "unfused", "activated", "affine",
+    "three_readers", "doubled", "squared", "unfused", "activated", "affine", "weighted_sum",
 )  # fmt: skip
 _HOST = ("host_middle", "added_channels")
 

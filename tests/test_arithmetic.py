@@ -389,7 +389,7 @@ _CASES = [
     ("Clip", {"min": 0.0, "max": 6.0}), ("Elu", {"alpha": 1.3}), ("Erf", {}), ("Gelu", {}),
     ("Gelu", {"approximate": "tanh"}),
     ("HardSigmoid", {"alpha": 0.17, "beta": 0.51}), ("HardSwish", {}), ("LeakyRelu", {"alpha": 0.1}),
-    ("Mish", {}), ("Relu", {}),
+    ("Mish", {}), ("Mul", {"factor": -0.37}), ("Relu", {}),
     ("Sigmoid", {}), ("Softplus", {}), ("Softsign", {}), ("Tanh", {}),
 ]  # fmt: skip
 
@@ -400,6 +400,9 @@ def _chain_table(function: str, attributes: dict, q: tuple) -> np.ndarray:
     if function == "Clip":
         feeds |= {key: np.float32(value) for key, value in attributes.items()}
         names, attributes = "r min max", {}
+    elif function == "Mul":
+        feeds["factor"] = np.float32(attributes["factor"])
+        names, attributes = "r factor", {}
     nodes = [("DequantizeLinear", "x xs xz", "r"), (function, names, "f"), ("QuantizeLinear", "f ys yz", "y")]
     return _run(nodes, [{}, attributes, {}], **feeds)
 

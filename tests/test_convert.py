@@ -252,3 +252,24 @@ def test_known_networks(name: str, operators: dict[str, int]) -> None:
     assert {k: found[k] for k in operators} == operators
     assert graph.tensor("input").shape == (1, 3, 224, 224)
     assert graph.tensor("output").shape == (1, 1000)
+
+
+MEMORY = """
+import resource, sys, keras
+from sfopt.convert import convert
+x = inputs = keras.Input((8, 8, 512))
+convert(keras.Model(inputs, keras.layers.ReLU()(inputs)))
+for _ in range(8):
+    x = keras.layers.ReLU()(keras.layers.Conv2D(512, 3, padding="same")(x))
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+convert(keras.Model(inputs, x))
+print(1024 * (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // (8 * 512 * (512 * 9 + 1) * 4))
+"""
+
+
+@needs_tensorflow
+@pytest.mark.slow
+def test_copies_of_the_weights_do_not_pile_up() -> None:
+    """Peak memory over the weights' bytes: 24 where copies are collected, 58 where they are not."""
+    result = subprocess.run([sys.executable, "-c", MEMORY], check=True, capture_output=True, text=True)
+    assert int(result.stdout.split()[-1]) < 40

@@ -63,6 +63,28 @@ def test_silu_is_one_table() -> None:
     assert network.groups[0].before == ("op1", "op2")
 
 
+def test_a_look_up_waits_for_the_other_operand_of_its_sum() -> None:
+    b = GraphBuilder("weighted")
+    x = b.conv(b.input(8, 6, 6), 8)
+    scaled = b.lookup(x)
+    y = b.conv(x, 8)
+    b.conv(y, 4)
+    groups = b.network([b.add(scaled, y), b.ops[-1].output]).groups
+    assert [(g.kind, bool(g.before), bool(g.binary)) for g in groups] == [
+        (Kind.CONV, False, False), (Kind.CONV, False, False), (Kind.CONV, False, False), (Kind.COPY, True, True)
+    ]  # fmt: skip
+
+
+def test_two_look_ups_that_wait_for_each_other_are_both_computed() -> None:
+    b = GraphBuilder("both")
+    x = b.conv(b.input(8, 6, 6), 8)
+    one, two = b.lookup(x), b.lookup(x, "Tanh")
+    groups = b.network([b.add(one, two), b.conv(x, 4)]).groups
+    assert [(g.kind, g.before, g.binary) for g in groups[1:]] == [
+        (Kind.COPY, ("op1",), None), (Kind.COPY, ("op2",), "op3"), (Kind.CONV, (), None)
+    ]  # fmt: skip
+
+
 def test_value_with_another_reader_is_not_absorbed() -> None:
     b = GraphBuilder("fork")
     y = b.conv(b.input(8, 6, 6), 8)

@@ -453,6 +453,25 @@ def test_a_value_that_is_read_before_and_after_rounding_is_read_as_int8() -> Non
     assert sqnr_db(want, got) > 25
 
 
+@pytest.mark.parametrize("form", ["plain", "first", "quantised", "one for each channel"])
+def test_a_product_with_a_number_is_a_table(form: str) -> None:
+    b = FloatBuilder("number")
+    x = qdq(b, b.input(1, 4, 6, 6), 0.03)
+    number = np.float32(-0.37) if form != "one for each channel" else np.full((1, 4, 1, 1), 0.21, np.float32)
+    operand = dequantized(b, np.int8(-1), np.float32(0.37)) if form == "quantised" else b.constant(np.asarray(number))
+    product = b.op("Mul", (operand, x) if form == "first" else (x, operand), (1, 4, 6, 6))
+    graph = b.graph(qdq(b, product, 0.012))
+    lowered = lower_quantized(read_onnx(write_onnx(graph)))
+    assert integer_ops(lowered) == ["Lookup"]
+    (output,) = graph.outputs
+    want, got = run_float_graph(graph, [output])[output], sfopt_ort.run(lowered, samples(graph)[0], [output])[output]
+    np.testing.assert_array_equal(got, want)
+    again = lower_quantized(read_onnx(sfopt_ort.model_bytes(lowered)))
+    assert [op.attributes for op in again.ops if op.op_type == "Lookup"] == [
+        op.attributes for op in lowered.ops if op.op_type == "Lookup"
+    ]
+
+
 def test_int8_network_output_keeps_its_shape() -> None:
     b = FloatBuilder("output")
     x = qdq(b, b.input(1, 6), 0.03)

@@ -106,6 +106,53 @@ class TestAffines:
         assert graph.notes == ("expand_batch_norms: `t1` stays: its parameters are computed at run time",)
 
 
+class TestFactors:
+    def weighted(self, m: ModelBuilder, maps: list[str], factors: list[float]) -> str:
+        terms = [m.add("Mul", x, m.constant(f)) for x, f in zip(maps, factors, strict=True)]
+        total = terms[0]
+        for term in terms[1:]:
+            total = m.add("Add", total, term)
+        return m.add("Relu", total)
+
+    def maps(self, m: ModelBuilder, number: int) -> list[str]:
+        x = m.input((1, 3, 8, 8))
+        return [m.add("Relu", m.conv(x, 3, 4)) for _ in range(number)]
+
+    def test_a_number_stays_one_multiplication(self) -> None:
+        m = ModelBuilder()
+        (x,) = self.maps(m, 1)
+        assert count(assert_passes_keep(m.build(m.add("Sigmoid", m.add("Mul", x, m.constant(0.7))), x))) == {
+            "Conv": 1, "Relu": 1, "Mul": 1, "Sigmoid": 1
+        }  # fmt: skip
+
+    def test_a_weighted_sum_of_shared_maps_needs_one_factor_less(self) -> None:
+        m = ModelBuilder()
+        x, y, z = self.maps(m, 3)
+        graph = assert_passes_keep(m.build(self.weighted(m, [x, y, z], [0.5, 0.3, 0.2]), x, y, z))
+        assert count(graph) == {"Conv": 3, "Relu": 4, "Mul": 3, "Add": 2}
+        sums = [op for op in graph.ops if op.op_type == "Add"]
+        plain = [name for op in sums for name in op.inputs if graph.producers[name].op_type == "Relu"]
+        assert plain == [y, z]
+
+    def test_the_map_that_others_read_is_left_plain(self) -> None:
+        m = ModelBuilder()
+        x, y = self.maps(m, 2)
+        graph = assert_passes_keep(m.build(self.weighted(m, [x, y], [0.5, 0.3]), x))
+        (add,) = (op for op in graph.ops if op.op_type == "Add")
+        assert x in add.inputs
+
+    def test_factors_that_convolutions_take_are_left_to_them(self) -> None:
+        m = ModelBuilder()
+        x = m.input((1, 3, 8, 8))
+        graph = assert_passes_keep(m.build(self.weighted(m, [m.conv(x, 3, 4), m.conv(x, 3, 4)], [0.5, 0.3])))
+        assert count(graph) == {"Conv": 2, "Add": 1, "Relu": 1}
+
+    def test_nothing_is_divided_by_zero(self) -> None:
+        m = ModelBuilder()
+        x, y = self.maps(m, 2)
+        assert count(assert_passes_keep(m.build(self.weighted(m, [x, y], [0.5, 0.0]), x, y)))["Mul"] == 2
+
+
 class TestPads:
     def build(self, op_type: str, value: float = 0.0, before: str = "", **attributes: object) -> bytes:
         m = ModelBuilder()

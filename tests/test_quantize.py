@@ -12,6 +12,7 @@ from PIL import Image
 from sfopt.errors import CalibrationError
 from sfopt.graph import Graph
 from sfopt.onnx_io import read_onnx, write_onnx
+from sfopt.passes import lower_quantized
 from sfopt.quantize import (
     RANDOM_CALIBRATION_WARNING,
     is_quantized,
@@ -204,6 +205,16 @@ def test_clip_away_from_zero_is_not_dropped() -> None:
     assert [op.name in quantized_operators(graph) for op in graph.ops if op.op_type == "Clip"] == [False, True]
     quantised = read_onnx(quantize(write_onnx(graph), samples(graph)))
     assert sum(op.op_type == "Clip" for op in quantised.ops) == 1
+
+
+@pytest.mark.parametrize("factor", [0.3, -1.7, 3e-6])
+def test_a_number_is_not_rounded(factor: float) -> None:
+    b = FloatBuilder("factor")
+    scaled = b.binary("Mul", b.unary("Relu", b.conv(b.input(1, 2, 4, 4), 4)), b.constant(np.float32(factor)))
+    graph = b.graph(scaled)
+    lowered = lower_quantized(read_onnx(quantize(write_onnx(graph), samples(graph))))
+    (lookup,) = (op for op in lowered.ops if op.op_type == "Lookup")
+    assert lookup.attributes == {"function": "Mul", "factor": float(np.float32(factor))}
 
 
 def test_a_model_with_nothing_for_the_accelerator_comes_back() -> None:

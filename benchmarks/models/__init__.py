@@ -1,5 +1,7 @@
 """Networks that the benchmarks and the slow tests build: architectures with seeded random weights, nothing downloaded."""
 
-from .zoo import NETWORKS, build_onnx
+from .chains import chain_resnet
+from .figures import PUBLISHED, Published
+from .zoo import NETWORKS, build_keras, build_onnx
 
-__all__ = ["NETWORKS", "build_onnx"]
+__all__ = ["NETWORKS", "PUBLISHED", "Published", "build_keras", "build_onnx", "chain_resnet"]

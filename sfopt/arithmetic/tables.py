@@ -62,7 +62,7 @@ def unary_table(
     y_scale: np.float32,
     y_zero_point: int,
 ) -> Int8Array:
-    """The table of the ONNX operator `function`, int8 (256,), indexed `[x & 0xff]`; Clip takes `min` and `max`.
+    """The table of the ONNX operator `function`, int8 (256,), indexed `[x & 0xff]`; Clip takes `min` and `max`, Mul `factor`.
 
     com.microsoft.QLinearSigmoid and QLinearLeakyRelu have the same tables. Raises ModelError for a function that is not
     in `UNARY_FUNCTIONS`.
@@ -160,6 +160,10 @@ def _relu(x: Float32Array, _attributes: _Attributes) -> Float32Array:
     return np.maximum(x, _F32(0))
 
 
+def _mul(x: Float32Array, attributes: _Attributes) -> Float32Array:
+    return x * _attribute(attributes, "factor", 1.0)
+
+
 def _softsign(x: Float32Array, _attributes: _Attributes) -> Float32Array:
     return _F32(1) / (_F32(1) + np.abs(x)) * x
 
@@ -185,6 +189,7 @@ _EXACT: dict[str, _Function] = {
     "HardSigmoid": _hard_sigmoid,
     "HardSwish": _hard_swish,
     "LeakyRelu": _leaky_relu,
+    "Mul": _mul,
     "Relu": _relu,
     "Sigmoid": _sigmoid,
     "Softsign": _softsign,

@@ -3,6 +3,7 @@
     a * Conv(x, W, c) + b  -> Conv(x, a * W, a * c + b)
     Conv(a * x + b, W, c)  -> Conv(x, W * a, c + sum(W * b))     b = 0, or the outer Conv has no padding
     a * x + b              -> Conv(x, a, b), depthwise 1x1       otherwise: exact, and one more group
+    a * x                  -> a * x                              one number for all channels that no Conv takes: a table later
 
 The second line is refused where padding is inserted between the two: a padded zero is not `a * 0 + b`.
 """
@@ -94,6 +95,8 @@ def _express_depthwise(graph: Graph, op: Op) -> Graph | None:
     if affine is None:
         return None
     name, a, b = affine
+    if not np.any(b) and np.ptp(a) == 0 and not _is_read_by_convs(graph, op.output):
+        return None
     attributes = {**_POINTWISE, "group": a.size}
     conv = Op(fresh(graph, f"{op.name}:affine"), "Conv", (name, ""), op.outputs, attributes)
     return _replace(graph, [op], conv, a.reshape(-1, 1, 1, 1), b)
@@ -102,12 +105,10 @@ def _express_depthwise(graph: Graph, op: Op) -> Graph | None:
 def _fold_before(graph: Graph, op: Op) -> Graph | None:
     """`op` is a depthwise 1x1 Conv, read by convolutions only."""
     found = _parameters(graph, op)
-    if found is None or not _is_affine(graph, op) or op.output in graph.outputs:
+    if found is None or not _is_affine(graph, op) or not _is_read_by_convs(graph, op.output):
         return None
     a, b = found[0].reshape(-1), found[1]
     readers = graph.consumers.get(op.output, ())
-    if not all(r.inputs[0] == op.output and _parameters(graph, r) for r in readers):
-        return None
     padded = [r for r in readers if any(r.ints("pads"))]
     if padded and np.any(b):
         note = f"fold_affines: `{op.output}` stays a depthwise Conv: `{padded[0].output}` pads it with zeros"
@@ -120,6 +121,11 @@ def _fold_before(graph: Graph, op: Op) -> Graph | None:
         moved = replace(reader, inputs=(op.inputs[0], *reader.inputs[1:]))
         graph = _replace(graph, [reader], moved, weights * scale, bias + (weights * shift).sum(axis=(1, 2, 3)))
     return graph
+
+
+def _is_read_by_convs(graph: Graph, name: str) -> bool:
+    readers = graph.consumers.get(name, ())
+    return name not in graph.outputs and all(r.inputs[0] == name and _parameters(graph, r) for r in readers)
 
 
 def _is_affine(graph: Graph, op: Op) -> bool:

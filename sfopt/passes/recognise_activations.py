@@ -12,7 +12,7 @@ Keras writes HardSwish in all of these ways; h is 6 and b is 3 there.
 from dataclasses import replace
 
 from sfopt.graph import Graph, Op
-from sfopt.passes.rewrite import fresh, scalar_of, substitute, sweep
+from sfopt.passes.rewrite import fresh, number_operand, substitute, sweep
 
 __all__ = ["recognise_activations"]
 
@@ -38,24 +38,12 @@ def _close(a: float, b: float) -> bool:
     return abs(a - b) <= _TOLERANCE * max(abs(a), abs(b))
 
 
-def _factor(graph: Graph, op: Op | None, op_type: str) -> tuple[str, float] | None:
-    """(x, k) of `op_type(x, k)` with k one number."""
-    if op is None or op.op_type != op_type:
-        return None
-    for name, other in (op.inputs, op.inputs[::-1]):
-        value = scalar_of(graph, other)
-        if value is not None and not graph.tensor(name).is_constant:
-            same = graph.tensor(name).shape == graph.tensor(op.output).shape
-            return (name, value) if same else None
-    return None
-
-
 def _gate(graph: Graph, name: str) -> _Gate | None:
     clip = graph.producers.get(name)
     if clip is None or clip.op_type != "Clip" or clip.attributes.get("min") != 0.0 or len(clip.inputs) != 1:
         return None
     high = clip.attributes.get("max")
-    shifted = _factor(graph, graph.producers.get(clip.inputs[0]), "Add")
+    shifted = number_operand(graph, graph.producers.get(clip.inputs[0]), "Add")
     if shifted is None or not isinstance(high, int | float) or not 0 < high < float("inf"):
         return None
     source, offset = shifted
@@ -71,14 +59,14 @@ def _unit_clip(graph: Graph, op: Op) -> Graph | None:
     gate = _gate(graph, op.output)
     if gate is None or gate[3] != 1.0:
         return None
-    scaled = _factor(graph, graph.producers.get(gate[0]), "Mul")
+    scaled = number_operand(graph, graph.producers.get(gate[0]), "Mul")
     if scaled is not None:
         gate = (*scaled, *gate[2:])
     return substitute(graph, [op], [_hard_sigmoid(op.name, op.output, gate)])
 
 
 def _scaled_gate(graph: Graph, op: Op) -> Graph | None:
-    factor = _factor(graph, op, "Mul")
+    factor = number_operand(graph, op, "Mul")
     gate = _gate(graph, factor[0]) if factor is not None else None
     if factor is None or gate is None or not _close(factor[1] * gate[3], 1.0):
         return None
@@ -87,14 +75,14 @@ def _scaled_gate(graph: Graph, op: Op) -> Graph | None:
 
 def _scaled_product(graph: Graph, op: Op) -> Graph | None:
     """Both associations of y * c / h."""
-    outer = _factor(graph, op, "Mul")
+    outer = number_operand(graph, op, "Mul")
     if outer is not None:
         product = graph.producers.get(outer[0])
         if product is None or product.op_type != "Mul":
             return None
         pairs = [(y, c, outer[1]) for y, c in (product.inputs, product.inputs[::-1])]
     else:
-        scaled = [(_factor(graph, graph.producers.get(y), "Mul"), c) for y, c in (op.inputs, op.inputs[::-1])]
+        scaled = [(number_operand(graph, graph.producers.get(y), "Mul"), c) for y, c in (op.inputs, op.inputs[::-1])]
         pairs = [(s[0], c, s[1]) for s, c in scaled if s is not None]
     for y, c, factor in pairs:
         gate = _gate(graph, c)

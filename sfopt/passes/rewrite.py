@@ -15,6 +15,7 @@ __all__ = [
     "decline",
     "fresh",
     "holds_integers",
+    "number_operand",
     "redirect",
     "renamed",
     "scalar_of",
@@ -98,6 +99,18 @@ def holds_integers(graph: Graph) -> bool:
 def data_of(graph: Graph, name: str) -> npt.NDArray[np.generic] | None:
     """The value of a constant, None for anything else."""
     return graph.tensor(name).data if name else None
+
+
+def number_operand(graph: Graph, op: Op | None, op_type: str) -> tuple[str, float] | None:
+    """(x, k) of `op_type(x, k)` with x computed, of the result's shape, and k one number."""
+    if op is None or op.op_type != op_type or len(op.inputs) != 2:
+        return None
+    for name, other in (op.inputs, op.inputs[::-1]):
+        value = scalar_of(graph, other)
+        if value is not None and not graph.tensor(name).is_constant:
+            same = graph.tensor(name).shape == graph.tensor(op.output).shape
+            return (name, value) if same else None
+    return None
 
 
 def scalar_of(graph: Graph, name: str) -> float | None:

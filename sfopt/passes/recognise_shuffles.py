@@ -1,0 +1,83 @@
+"""Reshape . Transpose . Reshape that only exchanges channels -> Conv 1x1 with one 1 a row
+
+Channels first or last: of a tensor (1, H, W, C) the Conv has a Transpose on either side, which `move_transposes` takes away.
+Whether a chain of reshapes and transpositions moves whole channels is found by sending the numbers of its elements through it.
+"""
+
+import numpy as np
+import numpy.typing as npt
+
+from sfopt.graph import Graph, Op
+from sfopt.passes.rewrite import fresh, holds_integers, substitute, sweep
+from sfopt.passes.selection import selection
+
+__all__ = ["recognise_shuffles"]
+
+_Indices = npt.NDArray[np.int64]
+
+
+def recognise_shuffles(graph: Graph) -> Graph:
+    """Apply the rewrite of this module."""
+    return graph if holds_integers(graph) else sweep(graph, _rule)
+
+
+def _rule(graph: Graph, op: Op) -> Graph | None:
+    whole, target = _chain(graph, op), graph.tensor(op.output)
+    for first in range(len(whole) - 2):
+        chain = whole[first:]
+        shape = graph.tensor(chain[0].inputs[0]).shape
+        if len(shape) != 4 or shape[0] != 1 or shape != target.shape or target.dtype != "float32":
+            continue
+        for axis in (1, 3):
+            channels = _exchanged(graph, chain, shape, axis)
+            if channels is not None:
+                return _expressed(graph, chain, channels, axis)
+    return None
+
+
+def _chain(graph: Graph, op: Op) -> list[Op]:
+    """`op`, a Reshape, and the reshapes and transpositions before it that lead to it alone, in order."""
+    chain = [op]
+    if op.op_type != "Reshape" or len(op.inputs) != 1:
+        return chain
+    while (before := graph.producers.get(chain[0].inputs[0])) is not None:
+        if before.op_type not in ("Reshape", "Transpose") or len(before.inputs) != 1:
+            break
+        if graph.sole_consumer(before.output) is not chain[0]:
+            break
+        chain.insert(0, before)
+    return chain
+
+
+def _exchanged(graph: Graph, chain: list[Op], shape: tuple[int, ...], axis: int) -> _Indices | None:
+    """Which channel comes to each place when the channels are at `axis`; None when anything else moves."""
+    before = np.arange(np.prod(shape)).reshape(shape)
+    after = before
+    for op in chain:
+        after = (
+            after.transpose(op.ints("perm"))
+            if op.op_type == "Transpose"
+            else after.reshape(graph.tensor(op.output).shape)
+        )
+    rows, moved = (np.moveaxis(a, axis, -1).reshape(-1, shape[axis]) for a in (before, after))
+    channels = np.searchsorted(rows[0], moved[0]) % shape[axis]
+    return channels if np.array_equal(rows[:, channels], moved) else None
+
+
+def _expressed(graph: Graph, chain: list[Op], channels: _Indices, axis: int) -> Graph:
+    source, last = chain[0].inputs[0], chain[-1]
+    if axis == 1:
+        conv, weights = selection(graph, source, channels.size, channels, last.output)
+        return substitute(graph, chain, [conv], [weights])
+    shape = graph.tensor(source).shape
+    tensor = graph.tensor(last.output)
+    first = (1, shape[3], shape[1], shape[2])
+    entry = type(tensor)(fresh(graph, f"{last.output}:in"), first, tensor.dtype)
+    result = type(tensor)(fresh(graph, f"{last.output}:shuffled"), first, tensor.dtype)
+    conv, weights = selection(graph, entry.name, channels.size, channels, result.name)
+    ops = (
+        Op(fresh(graph, f"{last.name}:in"), "Transpose", (source,), (entry.name,), {"perm": (0, 3, 1, 2)}),
+        conv,
+        Op(fresh(graph, f"{last.name}:out"), "Transpose", (result.name,), last.outputs, {"perm": (0, 2, 3, 1)}),
+    )
+    return substitute(graph, chain, ops, [entry, result, weights])

@@ -1,0 +1,121 @@
+"""The benchmark networks: their architectures by the published counts, and what import makes of them."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import sfopt_ort
+from benchmarks.models import NETWORKS, PUBLISHED, build_keras, build_onnx, chain_resnet
+from sfopt import cost
+from sfopt.execute import random_feeds
+from sfopt.groups import Kind, Network
+from sfopt.importer import import_model
+from sfopt_ort import model_bytes
+
+try:
+    import keras
+
+    from benchmarks.models.counts import multiply_accumulates, parameters
+except ImportError:
+    keras = None
+
+needs_tensorflow = pytest.mark.skipif(keras is None, reason="needs the optional dependencies `tf`")
+
+GROUPS = {
+    "efficientdet_d0": 265,
+    "efficientnet_b0": 99,
+    "efficientnet_b1": 140,
+    "mobilenet_v2": 54,
+    "resnet18": 23,
+    "resnet34": 39,
+    "resnet50": 56,
+    "resnet101": 107,
+    "resnet152": 158,
+    "retinanet": 115,
+    "squeezenet": 38,
+    "yolov3": 79,
+}
+
+
+def imported(name: str, cache: Path) -> Network:
+    return import_model(build_onnx(name, cache)).network
+
+
+def macs(network: Network) -> int:
+    return sum(cost.group_macs(network, group) for group in network.groups)
+
+
+@needs_tensorflow
+def test_counts_of_every_layer_that_multiplies() -> None:
+    layers = keras.layers
+    x = inputs = keras.Input((8, 6, 4))
+    x = layers.BatchNormalization()(layers.Conv2D(10, 3, 2, "same")(x))
+    x = layers.DepthwiseConv2D(5, padding="same")(x)
+    x = layers.Conv2DTranspose(7, 2, 2, "same")(x)
+    model = keras.Model(inputs, layers.Dense(3)(layers.GlobalAveragePooling2D()(x)))
+    weights = (10 * 4 * 9 + 10) + (10 * 25 + 10) + (7 * 10 * 4 + 7) + (7 * 3 + 3)
+    assert parameters(model, statistics=False) == weights + 2 * 10
+    assert parameters(model, statistics=True) == weights + 4 * 10
+    assert multiply_accumulates(model) == 4 * 3 * (10 * 4 * 9 + 10 * 25 + 10 * 7 * 4) + 7 * 3
+
+
+@needs_tensorflow
+def test_what_cannot_be_counted_is_named() -> None:
+    inputs = keras.Input((8, 6, 4))
+    model = keras.Model(inputs, keras.layers.Conv2D(10, 3, groups=2)(inputs))
+    with pytest.raises(ValueError, match="in a function of their own"):
+        multiply_accumulates(model)
+
+
+@pytest.mark.slow
+@needs_tensorflow
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_architecture_has_the_published_counts(name: str) -> None:
+    published = PUBLISHED[name]
+    model = build_keras(name, published.side)
+    assert parameters(model, statistics=published.statistics) == published.parameters
+    if published.macs is not None:
+        assert multiply_accumulates(model) == pytest.approx(published.macs, rel=0.02), "two digits where least exact"
+
+
+@pytest.mark.slow
+@needs_tensorflow
+def test_every_multiplication_of_squeezenet_is_imported(tmp_path: Path) -> None:
+    network = imported("squeezenet", tmp_path)
+    assert macs(network) == multiply_accumulates(build_keras("squeezenet"))
+    assert all(group.kind is not Kind.HOST for group in network.groups)
+
+
+@pytest.mark.nightly
+@needs_tensorflow
+@pytest.mark.parametrize("name", GROUPS)
+def test_import_leaves_nothing_inside_to_the_host(name: str, tmp_path: Path) -> None:
+    network = imported(name, tmp_path)
+    assert len(network.groups) == GROUPS[name]
+    assert all(group.kind is not Kind.HOST for group in network.groups)
+    assert macs(network) == multiply_accumulates(build_keras(name))
+
+
+@pytest.mark.parametrize("groups", [19, 20, 21, 22, 100, 300])
+def test_a_chain_has_as_many_groups_as_asked_for(groups: int, tmp_path: Path) -> None:
+    path = tmp_path / "chain.onnx"
+    path.write_bytes(model_bytes(chain_resnet(groups)))
+    network = import_model(path).network
+    assert len(network.groups) == groups
+    assert len(network.shortcuts) >= (groups - 19) // 3 + 4
+
+
+def test_a_chain_stays_alive_to_its_end() -> None:
+    graph = chain_resnet(100)
+    maps = sfopt_ort.run(graph, random_feeds(graph, 0))
+    assert min(len(np.unique(m)) for m in maps.values() if m.size >= 1024) >= 32
+
+
+def test_a_chain_that_is_too_short_is_refused() -> None:
+    with pytest.raises(ValueError, match="at least 19 groups, 18 were asked for"):
+        chain_resnet(18)
+
+
+def test_every_published_network_can_be_built() -> None:
+    assert set(PUBLISHED) <= set(NETWORKS)
