@@ -14,6 +14,7 @@ Nguyen, Je, Nguyen, Ryu, Lee, Lee: ShortcutFusion, IEEE TCAS-I 2022, arXiv 2106.
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from heapq import heapify, heappop, heappush
 
 from sfopt.allocate.cut_bounds import RangeBounds, rises_again
@@ -24,20 +25,31 @@ from sfopt.allocate.problem import Choice, Problem
 from sfopt.allocate.rectangles import rectangles
 from sfopt.allocate.single import Placed, height, pattern, single_group_options
 from sfopt.allocate.static import order_by
-from sfopt.allocate.three_buffers import BUFFERS, Buffers, residents, seat_buffers
+from sfopt.allocate.three_buffers import Buffers, residents, seat_buffers
 from sfopt.errors import InfeasibleError
 from sfopt.groups import Kind
 from sfopt.units import format_bytes
 
-__all__ = ["plan_by_cuts"]
-
-NO_RANGE = Buffers(0, 0, {}, frozenset(), {}, (0,) * BUFFERS)
-"""Nothing in frame mode."""
+__all__ = ["Cut", "plan_by_cuts", "plan_range"]
 
 
-def plan_by_cuts(problem: Problem) -> Placed:
-    """The best cut, placed. Raises InfeasibleError when no cut has a plan."""
+@dataclass(frozen=True)
+class Cut:
+    """What runs in frame mode, in which buffers, and the plan that follows."""
+
+    buffers: Buffers
+    placed: Placed
+
+
+def plan_by_cuts(problem: Problem) -> Cut:
+    """The best cut. Raises InfeasibleError when no cut has a plan."""
     return _Cuts(problem).best()
+
+
+def plan_range(problem: Problem, first: int, end: int) -> Cut | None:
+    """Groups `first..end - 1` in frame mode, all others in row mode; None if that does not fit."""
+    cuts = _Cuts(problem)
+    return cuts.plan(first, end, cuts.residents(first, end))
 
 
 class _Cuts:
@@ -50,9 +62,9 @@ class _Cuts:
         self.patterns = {s: {o.resident for o in single_group_options(problem, s)} for s in problem.options}
         self.fitted = dict[tuple[int, bool, frozenset[str], Around], Fitted | None]()
 
-    def best(self) -> Placed:
+    def best(self) -> Cut:
         """The plan with the least (traffic, cycles) over all ranges, no range among them."""
-        rows = self.plan(NO_RANGE)
+        rows = self.plan(0, 0, frozenset())
         best = self.search(rows, pairs=rises_again(self.problem))
         if best is rows:
             best = self.search(rows, pairs=True)
@@ -60,7 +72,7 @@ class _Cuts:
             raise InfeasibleError(self.why())
         return best
 
-    def search(self, best: Placed | None, *, pairs: bool) -> Placed | None:
+    def search(self, best: Cut | None, *, pairs: bool) -> Cut | None:
         """The best plan of all ranges, or the one given if none is better.
 
         The range with the least bound is looked at first: once to see what three buffers hold, which raises its bound, and, if
@@ -77,18 +89,21 @@ class _Cuts:
                 resident = self.residents(first, end)
                 heappush(waiting, (self.bounds.traffic(first, end, resident), first, end, resident))
                 continue
-            buffers = seat_buffers(self.problem, first, end, resident)
-            found = None if buffers is None else self.plan(buffers)
+            found = self.plan(first, end, resident)
             if found is not None and (best is None or self.key(found) < self.key(best)):
                 best = found
         return best
 
-    def key(self, found: Placed) -> tuple[int, int]:
+    def key(self, found: Cut) -> tuple[int, int]:
         """Traffic, then cycles."""
-        return self.problem.traffic(found.choice), self.problem.cycles(found.choice)
+        choice = found.placed.choice
+        return self.problem.traffic(choice), self.problem.cycles(choice)
 
-    def plan(self, buffers: Buffers) -> Placed | None:
-        """The groups that the buffers are for in frame mode, all others in row mode; None if that does not fit."""
+    def plan(self, first: int, end: int, resident: frozenset[str]) -> Cut | None:
+        """Groups `first..end - 1` in frame mode, all others in row mode; None if that does not fit."""
+        buffers = seat_buffers(self.problem, first, end, resident)
+        if buffers is None:
+            return None
         offsets, options = self.addresses(buffers), dict[int, Option]()
         for group in self.groups:
             if group.kind is Kind.HOST:
@@ -100,7 +115,7 @@ class _Cuts:
             offsets |= found.offsets
         choice = Choice(options, buffers.resident)
         layout = rectangles(self.problem, choice)
-        return Placed(choice, layout, tuple(offsets[r.name] for r in layout.items))
+        return Cut(buffers, Placed(choice, layout, tuple(offsets[r.name] for r in layout.items)))
 
     def residents(self, first: int, end: int) -> frozenset[str]:
         """What stays on-chip. A group that has no option for what does of its operands gives up the largest of them."""
@@ -142,8 +157,9 @@ class _Cuts:
         return self.fitted[key]
 
     def why(self) -> str:
-        """The group that has no row mode, and how little it could do with."""
-        step = next(s for s in self.problem.options if self.fit(s, NO_RANGE, {}) is None)
-        need = min(height(o) for o in row_options(self.problem, step, ()))
+        """The first group that has no row mode, and how little it could do with."""
+        rows = {s: row_options(self.problem, s, ()) for s in self.patterns}
+        step = next(s for s, o in rows.items() if fit_step(self.problem, s, o, Around(), thorough=True) is None)
         name, have = self.groups[step].name, self.problem.device.sram_bytes
-        return f"group `{name}` needs {format_bytes(need)} at least as placed in row mode, scratchpad has {format_bytes(have)}"
+        need = format_bytes(min(height(o) for o in rows[step]))
+        return f"group `{name}` has no placement in row mode: needs {need} or more, scratchpad has {format_bytes(have)}"

@@ -41,7 +41,7 @@ HEURISTICS: Mapping[str, Heuristic] = {
     ),
     "cutpoint": Heuristic(
         "rows through DRAM before a cut, whole frames in three buffers behind it (ShortcutFusion)",
-        lambda problem, _: plan_by_cuts(problem),
+        lambda problem, _: plan_by_cuts(problem).placed,
     ),
     "shortcut-mining": Heuristic(
         "outputs stay in banks as far as they reach, shortcuts in what is left (Shortcut Mining)", plan_by_mining

@@ -2,18 +2,19 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from itertools import permutations
 
-from sfopt.allocate.first_fit import Offsets, first_fit, peak_of
+from sfopt.allocate.first_fit import Offsets, first_fit, peak_of, place_constructively
 from sfopt.allocate.options import Block, Option
 from sfopt.allocate.problem import Choice, Problem
 from sfopt.allocate.rectangles import Layout, rectangles
 from sfopt.allocate.single import fitting_options, height, own_cycles
-from sfopt.allocate.stack import stack_height
 from sfopt.groups import Kind
 from sfopt.plan import Role
 
 __all__ = ["Around", "Fitted", "fit_step", "frame_options", "row_options"]
+
+ROUNDS = 500
+"""Orders tried where largest first does not fit."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,10 @@ def frame_options(problem: Problem, step: int, resident: Iterable[str]) -> list[
 def fit_step(
     problem: Problem, step: int, options: Iterable[Option], around: Around, *, thorough: bool = False
 ) -> Fitted | None:
-    """The first option whose blocks fit above `around.base` beside the vectors, largest first or, if `thorough`, in any order."""
+    """The first option whose blocks fit above `around.base` beside the vectors, placed largest first.
+
+    With `thorough`, other orders are tried as well, where there are no vectors.
+    """
     room, above = problem.device.sram_bytes - around.base, dict(around.vectors)
     for option in options:
         if sum(b.size_bytes for b in option.blocks if not _is_staged(b, around)) > room:
@@ -80,5 +84,5 @@ def _placements(
 ) -> Iterator[Offsets]:
     bank_bytes = problem.device.bank_bytes
     yield first_fit(layout, free, bank_bytes, fixed=fixed)
-    if thorough and stack_height(layout, bank_bytes) <= room:
-        yield from (first_fit(layout, order, bank_bytes, fixed=fixed) for order in permutations(free))
+    if thorough and not fixed:
+        yield place_constructively(layout, bank_bytes, room, ROUNDS, seed=0)

@@ -41,7 +41,7 @@ def plan_by_mining(problem: Problem, seed: int) -> Placed:
 
 
 def in_banks(seed: int) -> Placer:
-    """A placer that gives every buffer but parameters whole banks."""
+    """A placer that gives maps and rings whole banks; constants share what they do not have to themselves."""
 
     def place(layout: Layout, device: Device) -> Offsets:
         padded = Layout(tuple(_padded(r, device.bank_bytes) for r in layout.items), layout.apart)
@@ -52,6 +52,6 @@ def in_banks(seed: int) -> Placer:
 
 
 def _padded(item: Rectangle, bank_bytes: int) -> Rectangle:
-    if item.block.role is Role.PARAMETERS:
+    if item.block.role in (Role.WEIGHTS, Role.PARAMETERS):
         return item
     return replace(item, block=replace(item.block, rows=-(-item.size_bytes // bank_bytes), row_bytes=bank_bytes))

@@ -4,7 +4,7 @@ For a range of groups this says which maps are held and in which buffer, and how
 
 - A map may be held if the range makes or loads it and everything that reads it lies in the range. The map that the group before
   the range writes may be held too. (A plan cannot write a map to DRAM, load it once and keep it from then on. The difference, one
-  write and one read, is in the heuristic's favour.)
+  write and one read, is in the heuristic's favour: `crossing_bytes`.)
 - A convolution works on whole maps, so each of its operands that is not held is staged in a buffer for that step. Other groups
   have no weights to reuse: what they do not hold streams through by rows and takes no buffer.
 - When more than three are wanted at one step, the map that is read last goes to DRAM, from the start: its whole life is spilled.
@@ -24,6 +24,7 @@ from sfopt.groups import Group, Kind
 __all__ = [
     "BUFFERS",
     "Buffers",
+    "crossing_bytes",
     "frames",
     "handed_on_bytes",
     "may_hold",
@@ -117,8 +118,15 @@ def seat_buffers(problem: Problem, first: int, end: int, resident: frozenset[str
     return Buffers(first, end, held_in, vectors, staged, seating.sizes)
 
 
+def crossing_bytes(problem: Problem, buffers: Buffers) -> int:
+    """Bytes that the original moves and a plan does not: what the group before the range writes into a buffer."""
+    network = problem.network
+    crossing = [m for m in buffers.resident if network.producer(m) == buffers.first - 1 and m not in network.inputs]
+    return sum((2 - (m in network.outputs)) * network.maps[m].size_bytes for m in crossing)
+
+
 def handed_on_bytes(problem: Problem, buffers: Buffers) -> int:
-    """Bytes that a plan reads and the original would not: spilled maps read by the group right after the one that made them."""
+    """Bytes that a plan reads and the original does not: spilled maps read by the group right after the one that made them."""
     network, frame = problem.network, range(buffers.first, buffers.end)
     return sum(
         network.maps[m].size_bytes
