@@ -6,7 +6,7 @@ import pytest
 from networks import GraphBuilder, random_network
 
 from sfopt.allocate import Switches, plan
-from sfopt.allocate.cut_bounds import RangeBounds, rises_again
+from sfopt.allocate.cut_bounds import RangeBounds
 from sfopt.allocate.cutpoint import Cut, plan_by_cuts, plan_range
 from sfopt.allocate.problem import Problem
 from sfopt.allocate.three_buffers import crossing_bytes, handed_on_bytes, may_hold, residents, seat_buffers
@@ -134,8 +134,6 @@ def hourglass() -> Network:
 def test_a_second_cut_where_resolution_rises_again() -> None:
     network = hourglass()
     problem = problem_of(network, 5 << 10)
-    assert rises_again(problem)
-    assert not rises_again(problem_of(narrowing(), 5 << 10))
     found = cut(network, 5 << 10)
     held = [problem.live[m] for m in resident_maps(found)]
     convolutions = {g.index: m for g, m in zip(network.groups, modes(found), strict=True) if g.kind == "conv"}
@@ -186,14 +184,12 @@ def test_no_range_of_groups_is_better_and_every_bound_holds(seed: int, sram_kib:
     problem, best = found
     total = len(problem.network.groups)
     every = {r: p for r in ranges(total) if (p := plan_range(problem, *r)) is not None}
-    bounds = {(first, end): bound for bound, first, end in RangeBounds(problem).ranges(pairs=True)}
+    bounds = {(first, end): bound for bound, first, end in RangeBounds(problem).ranges()}
     assert every.keys() <= bounds.keys()
     assert all(bounds[r] <= value(problem, p)[0] for r, p in every.items())
     rows = plan_range(problem, 0, 0)
     assert rows is not None
-    single = [p for r, p in every.items() if r[1] == total and value(problem, p) < value(problem, rows)]
-    allowed = single if single and not rises_again(problem) else every.values()
-    assert value(problem, best) == min(value(problem, p) for p in (rows, *allowed))
+    assert value(problem, best) == min(value(problem, p) for p in (rows, *every.values()))
 
 
 @pytest.mark.parametrize("seed", range(24))

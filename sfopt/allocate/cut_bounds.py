@@ -17,15 +17,7 @@ from sfopt.allocate.three_buffers import BUFFERS, frames, may_hold, staged_bytes
 from sfopt.groups import Kind
 from sfopt.plan import Role
 
-__all__ = ["RangeBounds", "rises_again"]
-
-
-def rises_again(problem: Problem) -> bool:
-    """Whether some group writes a larger frame than it reads."""
-    maps = problem.network.maps
-    groups = [g for g in problem.network.groups if g.kind is not Kind.HOST]
-    pairs = [(maps[g.output], maps[g.pieces[0].tensor]) for g in groups]
-    return any(out.height * out.width > x.height * x.width for out, x in pairs)
+__all__ = ["RangeBounds"]
 
 
 class RangeBounds:
@@ -49,8 +41,8 @@ class RangeBounds:
         problem = self.problem
         return problem.map_traffic(tensor, resident=False) - problem.map_traffic(tensor, resident=True)
 
-    def ranges(self, *, pairs: bool) -> Iterator[tuple[int, int, int]]:
-        """(least traffic, first, end) of each range that may fit. Without `pairs`, ranges go on to the end."""
+    def ranges(self) -> Iterator[tuple[int, int, int]]:
+        """(least traffic, first, end) of each range that may fit."""
         for first in range(self.total):
             gain = Counter[int]()
             for m in may_hold(self.problem, first, self.total):
@@ -62,8 +54,7 @@ class RangeBounds:
                 constants = max(constants, self.beside[step])
                 if sum(sizes) + constants > self.problem.device.sram_bytes:
                     break
-                if pairs or step + 1 == self.total:
-                    yield traffic, first, step + 1
+                yield traffic, first, step + 1
 
 
 def _least_reread(problem: Problem, step: int) -> int:

@@ -2,10 +2,10 @@
 
 Groups before the cut run in row mode: each streams rows in from DRAM and out to DRAM, shortcuts included, with its weights on-chip;
 weights too large for that are streamed through the whole frame if that fits, else read again for every band. Groups behind it run
-in frame mode with three buffers (`three_buffers`) and weights streamed once. Where some group enlarges its input (a feature
-pyramid, YOLO), a second cut returns to row mode, and every pair of cuts is tried; also where the last groups have no frame mode in
-this scratchpad, so that no single cut would do. The plan with the least DRAM traffic that fits wins, then the one with the fewest
-cycles. A cut may be at any group; the original cuts between residual blocks.
+in frame mode with three buffers (`three_buffers`) and weights streamed once. A second cut returns to row mode: the original has one
+where resolution rises again (a feature pyramid, YOLO); here every pair of cuts is tried on every network, the end being one of
+them, because a weight tile of the last groups may not fit beside the buffers. The plan with the least DRAM traffic that fits wins,
+then the one with the fewest cycles. A cut may be at any group; the original cuts between residual blocks. Both are in its favour.
 
 Cuts are tried in the order of a lower bound, the traffic when every map that a range may hold is held; those whose bound is above
 what has been found need not be tried.
@@ -17,7 +17,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from heapq import heapify, heappop, heappush
 
-from sfopt.allocate.cut_bounds import RangeBounds, rises_again
+from sfopt.allocate.cut_bounds import RangeBounds
 from sfopt.allocate.first_fit import first_fit
 from sfopt.allocate.modes import Around, Fitted, fit_step, frame_options, row_options
 from sfopt.allocate.options import Option
@@ -63,23 +63,14 @@ class _Cuts:
         self.fitted = dict[tuple[int, bool, frozenset[str], Around], Fitted | None]()
 
     def best(self) -> Cut:
-        """The plan with the least (traffic, cycles) over all ranges, no range among them."""
-        rows = self.plan(0, 0, frozenset())
-        best = self.search(rows, pairs=rises_again(self.problem))
-        if best is rows:
-            best = self.search(rows, pairs=True)
-        if best is None:
-            raise InfeasibleError(self.why())
-        return best
-
-    def search(self, best: Cut | None, *, pairs: bool) -> Cut | None:
-        """The best plan of all ranges, or the one given if none is better.
+        """The plan with the least (traffic, cycles) over all ranges, no range among them.
 
         The range with the least bound is looked at first: once to see what three buffers hold, which raises its bound, and, if
         it is the least again, to see whether that fits.
         """
+        best = self.plan(0, 0, frozenset())
         waiting = list[tuple[int, int, int, frozenset[str] | None]]()
-        waiting += [(bound, first, end, None) for bound, first, end in self.bounds.ranges(pairs=pairs)]
+        waiting += [(bound, first, end, None) for bound, first, end in self.bounds.ranges()]
         heapify(waiting)
         while waiting:
             bound, first, end, resident = heappop(waiting)
@@ -92,6 +83,8 @@ class _Cuts:
             found = self.plan(first, end, resident)
             if found is not None and (best is None or self.key(found) < self.key(best)):
                 best = found
+        if best is None:
+            raise InfeasibleError(self.why())
         return best
 
     def key(self, found: Cut) -> tuple[int, int]:
