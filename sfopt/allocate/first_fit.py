@@ -1,13 +1,15 @@
 """Constructive placement: give each rectangle, in some order, the lowest address that is free; several orders, best result kept."""
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from sfopt.allocate.rectangles import Layout
 
-__all__ = ["Offsets", "first_fit", "peak_of", "place_constructively"]
+__all__ = ["Fit", "Offsets", "find_neighbours", "first_fit", "lowest", "peak_of", "place_constructively"]
 
 Offsets = tuple[int, ...]
+Fit = Callable[[int, Sequence[tuple[int, int]]], int]
+"""(size, blocked ranges by ascending start) -> offset. Ranges may overlap; what lies above all of them is free."""
 
 
 def peak_of(layout: Layout, offsets: Sequence[int]) -> int:
@@ -20,7 +22,7 @@ def place_constructively(layout: Layout, bank_bytes: int, target_bytes: int, rou
 
     Stops at `target_bytes`. Same seed, same answer.
     """
-    neighbours = _neighbours(layout)
+    neighbours = find_neighbours(layout)
     best: Offsets = ()
     best_peak = -1
     for order in _orders(layout):
@@ -71,7 +73,7 @@ def _promote(layout: Layout, order: list[int], offsets: Offsets, target_bytes: i
     return trial
 
 
-def _neighbours(layout: Layout) -> list[list[tuple[int, bool]]]:
+def find_neighbours(layout: Layout) -> list[list[tuple[int, bool]]]:
     """For each item, the items live with it and whether they must be in other banks."""
     items = layout.items
     table: list[list[tuple[int, bool]]] = [[] for _ in items]
@@ -84,12 +86,33 @@ def _neighbours(layout: Layout) -> list[list[tuple[int, bool]]]:
     return table
 
 
+def lowest(size_bytes: int, blocked: Sequence[tuple[int, int]]) -> int:
+    """The lowest free offset."""
+    at = 0
+    for low, high in blocked:
+        if low - at >= size_bytes:
+            break
+        at = max(at, high)
+    return at
+
+
 def first_fit(
-    layout: Layout, order: Sequence[int], bank_bytes: int, neighbours: list[list[tuple[int, bool]]] | None = None
+    layout: Layout,
+    order: Sequence[int],
+    bank_bytes: int,
+    neighbours: list[list[tuple[int, bool]]] | None = None,
+    *,
+    fixed: Mapping[int, int] | None = None,
+    fit: Fit = lowest,
 ) -> Offsets:
-    """Place in `order`, each at the lowest free offset. An item that must be in other banks blocks every bank it touches."""
-    near = _neighbours(layout) if neighbours is None else neighbours
+    """Place in `order`, each where `fit` says. An item that must be in other banks blocks every bank it touches.
+
+    `fixed` items, which `order` leaves out, have the offsets given.
+    """
+    near = find_neighbours(layout) if neighbours is None else neighbours
     offsets = [-1] * len(layout.items)
+    for i, offset in (fixed or {}).items():
+        offsets[i] = offset
     for i in order:
         blocked = list[tuple[int, int]]()
         for j, apart in near[i]:
@@ -98,11 +121,5 @@ def first_fit(
                 if apart:
                     low, high = low // bank_bytes * bank_bytes, -(-high // bank_bytes) * bank_bytes
                 blocked.append((low, high))
-        blocked.sort()
-        at, size = 0, layout.items[i].size_bytes
-        for low, high in blocked:
-            if low - at >= size:
-                break
-            at = max(at, high)
-        offsets[i] = at
+        offsets[i] = fit(layout.items[i].size_bytes, sorted(blocked))
     return tuple(offsets)

@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 from sfopt.allocate.assemble import assemble
 from sfopt.allocate.choice import LEVELS
 from sfopt.allocate.first_fit import peak_of
+from sfopt.allocate.heuristics import HEURISTICS
 from sfopt.allocate.linear import Limits
+from sfopt.allocate.one_by_one import Placed
 from sfopt.allocate.optimal import Progress, Solution, solve
 from sfopt.allocate.problem import Problem
-from sfopt.allocate.static import plan_statically
 from sfopt.allocate.switches import Switches
 from sfopt.cost import compulsory_bytes
 from sfopt.device import Device
@@ -53,33 +54,34 @@ def _optimal(request: Request) -> Plan:
 
 def _unproven(problem: Problem, request: Request) -> Solution:
     """When time ran out before anything was placed: the largest-first planner's answer, claimed as no more than feasible."""
-    choice, layout, offsets = plan_statically(problem, "size", resident=True)
-    values = {"traffic": problem.traffic(choice), "cycles": problem.cycles(choice), "peak": peak_of(layout, offsets)}
-    objectives = tuple(_objective(request, name, values[name], Status.FEASIBLE) for name in request.order)
-    return Solution(choice, layout, offsets, objectives, 0)
+    placed = HEURISTICS["greedy-size"].place(problem, request.limits.seed)
+    objectives = _objectives(request, problem, placed, Status.FEASIBLE)
+    return Solution(placed.choice, placed.layout, placed.offsets, objectives, 0)
 
 
-def _objective(request: Request, name: str, value: int, status: Status) -> Objective:
-    """Traffic is never below what is compulsory; that alone can prove a heuristic's traffic."""
-    bound = compulsory_bytes(request.network) if name == "traffic" else 0
-    return Objective(name, value, bound, Status.OPTIMAL if bound == value else status)
-
-
-def _static(name: str, order: str, *, resident: bool) -> Callable[[Request], Plan]:
+def _heuristic(name: str, place: Callable[[Problem, int], Placed]) -> Callable[[Request], Plan]:
     def make(request: Request) -> Plan:
         start = time.monotonic()
         problem = Problem.build(request.network, request.device, request.switches)
-        choice, layout, offsets = plan_statically(problem, order, resident=resident)
-        values = {
-            "traffic": problem.traffic(choice),
-            "cycles": problem.cycles(choice),
-            "peak": peak_of(layout, offsets),
-        }
-        objectives = tuple(_objective(request, n, values[n], Status.HEURISTIC) for n in request.order)
+        placed = place(problem, request.limits.seed)
+        objectives = _objectives(request, problem, placed, Status.HEURISTIC)
         certificate = Certificate(name, Status.HEURISTIC, objectives, _seconds(start))
-        return assemble(problem, choice, layout, offsets, certificate)
+        return assemble(problem, placed.choice, placed.layout, placed.offsets, certificate)
 
     return make
+
+
+def _objectives(request: Request, problem: Problem, placed: Placed, status: Status) -> tuple[Objective, ...]:
+    """What a placed choice reaches. Traffic is never below what is compulsory; that alone can prove a heuristic's traffic."""
+    values = {
+        "traffic": problem.traffic(placed.choice),
+        "cycles": problem.cycles(placed.choice),
+        "peak": peak_of(placed.layout, placed.offsets),
+    }
+    bounds = {"traffic": compulsory_bytes(request.network), "cycles": 0, "peak": 0}
+    return tuple(
+        Objective(n, values[n], bounds[n], Status.OPTIMAL if bounds[n] == values[n] else status) for n in request.order
+    )
 
 
 def _seconds(start: float) -> float:
@@ -88,13 +90,6 @@ def _seconds(start: float) -> float:
 
 METHODS: Mapping[str, Method] = {
     "optimal": Method("integer program: residency, options and placement, each level proven", _optimal),
-    "greedy-size": Method(
-        "largest map spilled first, largest buffer placed first", _static("greedy-size", "size", resident=True)
-    ),
-    "greedy-order": Method(
-        "largest map spilled first, buffers placed in order of execution",
-        _static("greedy-order", "step", resident=True),
-    ),
-    "once-per-layer": Method("nothing stays on-chip between groups", _static("once-per-layer", "size", resident=False)),
+    **{name: Method(h.description, _heuristic(name, h.place)) for name, h in HEURISTICS.items()},
 }
 """Name -> plan maker."""

@@ -6,7 +6,7 @@ from functools import cached_property
 
 from sfopt.allocate.options import Key, Option, can_be_resident
 from sfopt.allocate.segments import UNLIMITED, SegmentOptions
-from sfopt.allocate.single import single_options
+from sfopt.allocate.singles import single_options
 from sfopt.allocate.switches import Switches
 from sfopt.cost import constants, dma_cycles, map_row_bytes
 from sfopt.device import Device
@@ -136,6 +136,12 @@ class Problem:
         """First and last group of each segment that a (perhaps partial) choice has, in order, and of all HOST groups."""
         hosts = ((g.index, g.index) for g in self.hosts)
         return tuple(sorted([*((o.first, o.last) for o in choice.options.values()), *hosts]))
+
+    def map_traffic(self, tensor: str, *, resident: bool) -> int:
+        """Bytes moved for one map if groups run alone: one write unless it is an input, one read per reader unless resident."""
+        source, sink = tensor in self.network.inputs, tensor in self.network.outputs
+        moves = int(source) + int(sink) if resident else int(not source) + len(self.network.readers[tensor])
+        return moves * self.network.maps[tensor].size_bytes
 
     def traffic(self, choice: Choice) -> int:
         """DRAM bytes of a choice."""
