@@ -10,7 +10,7 @@ from sfopt import cost
 from sfopt.device import Device, load_device
 from sfopt.groups import Network
 
-__all__ = ["small_case"]
+__all__ = ["small_case", "tiny_device"]
 
 
 def small_case(seed: int) -> tuple[Network, Device]:
@@ -36,3 +36,18 @@ def small_case(seed: int) -> tuple[Network, Device]:
     banks = r.randint(5, 10)
     words = int((maps + constants) * r.uniform(0.25, 0.9)) // (banks * base.word_bytes)
     return network, replace(base, banks=banks, bank_bytes=max(1, words) * base.word_bytes)
+
+
+def tiny_device(seed: int) -> Device:
+    """Four lanes and a scratchpad of a few hundred bytes to a few KiB."""
+    banks, bank_bytes = 5 + seed % 4, (32, 48, 64, 96, 160, 256)[seed // 4 % 6]
+    return replace(
+        load_device("sim8"),
+        name="tiny",
+        lanes_in=4,
+        lanes_out=4,
+        banks=banks,
+        bank_bytes=bank_bytes,
+        accumulator_pixels=8,
+        dram_latency_cycles=(3, 40)[seed % 2],
+    )

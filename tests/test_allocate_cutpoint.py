@@ -50,7 +50,7 @@ def test_a_cut_in_a_narrowing_chain() -> None:
     found = cut(network, 12 << 10)
     assert modes(found) == ["row", "row", "frame", "frame"]
     assert resident_maps(found) == {network.groups[1].output, network.groups[2].output}
-    assert [s.weight_mode for s in found.segments[:2]] == [WeightMode.RESIDENT] * 2
+    assert [s.runs[0].weight_mode for s in found.segments[:2]] == [WeightMode.RESIDENT] * 2
     wide = network.maps[network.groups[0].output].size_bytes
     assert found.traffic_bytes == compulsory_bytes(network) + 2 * wide
 
@@ -218,12 +218,12 @@ def test_weights_too_large_to_stay_are_streamed_or_read_again() -> None:
     b = GraphBuilder("heavy")
     network = b.network([b.conv(b.input(32, 4, 4), 24, 3)])
     found = cut(network, 6 << 10)
-    assert found.segments[0].weight_mode is WeightMode.STREAMED
+    assert found.segments[0].runs[0].weight_mode is WeightMode.STREAMED
     assert found.traffic_bytes == compulsory_bytes(network)
     wide = GraphBuilder("heavy and wide")
     network = wide.network([wide.conv(wide.input(32, 16, 16), 24, 3)])
     found = cut(network, 8 << 10)
-    assert found.segments[0].weight_mode is WeightMode.REREAD
+    assert found.segments[0].runs[0].weight_mode is WeightMode.REREAD
     weights = 24 * 32 * 9
     ends = sum(network.maps[n].size_bytes for n in (*network.inputs, *network.outputs))
     assert found.traffic_bytes == ends + constant_bytes(network) + weights * (found.segments[0].bands - 1)

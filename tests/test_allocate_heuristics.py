@@ -5,7 +5,7 @@ from functools import cache
 
 import pytest
 from networks import GraphBuilder, mobilenet_v2, random_network, resnet50
-from test_allocate_optimal import tiny_device
+from small_cases import tiny_device
 from test_emit import Case, host_network, moved_bytes, promised_bytes
 
 from sfopt.allocate import METHODS, plan

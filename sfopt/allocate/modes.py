@@ -71,8 +71,13 @@ def fit_step(
         free = sorted(set(range(len(layout.items))).difference(fixed), key=lambda i: (-layout.items[i].size_bytes, i))
         for offsets in _placements(problem, layout, free, fixed, room, thorough=thorough):
             if peak_of(layout, offsets) <= room:
-                return Fitted(option, {layout.items[i].name: around.base + offsets[i] for i in free})
+                return Fitted(option, {_name(layout, i, step): around.base + offsets[i] for i in free})
     return None
+
+
+def _name(layout: Layout, index: int, step: int) -> str:
+    """The item's name in a plan that runs every group alone: here its step is the only one."""
+    return f"{step}:{layout.items[index].name.partition(':')[2]}"
 
 
 def _is_staged(block: Block, around: Around) -> bool:
