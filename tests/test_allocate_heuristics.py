@@ -4,9 +4,10 @@ from collections import Counter
 from functools import cache
 
 import pytest
+from emit_cases import Case, moved_bytes, promised_bytes
 from networks import GraphBuilder, mobilenet_v2, random_network, resnet50
 from small_cases import tiny_device
-from test_emit import Case, host_network, moved_bytes, promised_bytes
+from test_emit import host_network
 
 from sfopt.allocate import METHODS, plan
 from sfopt.allocate.heuristics import HEURISTICS

@@ -23,7 +23,7 @@ from sfopt.allocate.modes import Around, Fitted, fit_step, frame_options, row_op
 from sfopt.allocate.one_by_one import Placed, height, pattern, single_group_options
 from sfopt.allocate.options import Option
 from sfopt.allocate.problem import Choice, Problem
-from sfopt.allocate.rectangles import rectangles
+from sfopt.allocate.rectangles import held_rectangles, rectangles
 from sfopt.allocate.static import order_by
 from sfopt.allocate.three_buffers import Buffers, residents, seat_buffers
 from sfopt.errors import InfeasibleError
@@ -125,7 +125,7 @@ class _Cuts:
         """Rectangle name -> offset of everything that buffers hold or stage, and of the vectors right above them."""
         held = {m: buffers.offset(i) for m, i in buffers.held.items()}
         staged = {f"{step}:{m}": buffers.offset(i) for (step, m), i in buffers.staged.items()}
-        layout = rectangles(self.problem, Choice({}, buffers.vectors))
+        layout = held_rectangles(self.problem, buffers.vectors)
         offsets = first_fit(layout, order_by("step", layout), self.problem.device.bank_bytes)
         vectors = {r.name: buffers.size_bytes + o for r, o in zip(layout.items, offsets, strict=True)}
         return held | staged | vectors

@@ -1,6 +1,6 @@
 """Data of the placement: rectangles in (step, address), and which pairs of them must lie in disjoint banks."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -8,7 +8,7 @@ from sfopt.allocate.options import Block, Option, operand_sets
 from sfopt.allocate.problem import Choice, Problem
 from sfopt.plan import Role
 
-__all__ = ["Layout", "Rectangle", "rectangles"]
+__all__ = ["Layout", "Rectangle", "held_rectangles", "rectangles"]
 
 
 @dataclass(frozen=True)
@@ -62,15 +62,25 @@ def rectangles(problem: Problem, choice: Choice) -> Layout:
             born, dies = problem.live[m]
             steps = [s for s, (first, last) in enumerate(spans) if first <= dies and born <= last]
             if steps:
-                fmap = problem.network.maps[m]
-                block = Block(Role.RESIDENT, m, fmap.height, problem.map_bytes[m] // fmap.height)
-                items.append(Rectangle(m, None, block, steps[0], steps[-1]))
+                items.append(_held(problem, m, steps[0], steps[-1]))
     for step, (first, _) in enumerate(spans):
         option = choice.options.get(first)
         for block in option.blocks if option is not None else ():
             suffix = f".{block.role.value}" if block.role in (Role.WEIGHTS, Role.PARAMETERS) else ""
             items.append(Rectangle(f"{step}:{block.content}{suffix}", option, block, step - block.early, step))
     return Layout(tuple(items), _apart(problem, choice, {item.name: i for i, item in enumerate(items)}))
+
+
+def held_rectangles(problem: Problem, resident: Collection[str]) -> Layout:
+    """Resident maps alone, every group being a step of its own."""
+    items = tuple(_held(problem, m, *problem.live[m]) for m in problem.free_maps if m in resident)
+    return Layout(items, _apart(problem, Choice({}, frozenset()), {item.name: i for i, item in enumerate(items)}))
+
+
+def _held(problem: Problem, tensor: str, first: int, last: int) -> Rectangle:
+    fmap = problem.network.maps[tensor]
+    block = Block(Role.RESIDENT, tensor, fmap.height, problem.map_bytes[tensor] // fmap.height)
+    return Rectangle(tensor, None, block, first, last)
 
 
 def _apart(problem: Problem, choice: Choice, index: dict[str, int]) -> frozenset[tuple[int, int]]:
