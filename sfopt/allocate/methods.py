@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from sfopt.allocate.assemble import assemble
 from sfopt.allocate.choice import LEVELS
@@ -10,15 +10,20 @@ from sfopt.allocate.first_fit import peak_of
 from sfopt.allocate.heuristics import HEURISTICS
 from sfopt.allocate.linear import Limits
 from sfopt.allocate.one_by_one import Placed
-from sfopt.allocate.optimal import Progress, Solution, solve
+from sfopt.allocate.optimal import Outcome, Progress, Solution, solve
 from sfopt.allocate.problem import Problem
 from sfopt.allocate.switches import Switches
 from sfopt.cost import compulsory_bytes
 from sfopt.device import Device
+from sfopt.errors import InfeasibleError
 from sfopt.groups import Network
 from sfopt.plan import Certificate, Objective, Plan, Status
 
 __all__ = ["METHODS", "Method", "Request"]
+
+
+MAIN_SHARE = 0.8
+"""Of the time limit: for the proof. The rest is for finding some plan if that has found none."""
 
 
 @dataclass(frozen=True)
@@ -44,19 +49,38 @@ class Method:
 def _optimal(request: Request) -> Plan:
     start = time.monotonic()
     problem = Problem.build(request.network, request.device, request.switches)
-    found = solve(problem, request.order, request.limits, request.switches, request.on_progress)
-    if found is None:
-        found = _unproven(problem, request)
+    main = replace(request.limits, seconds=request.limits.seconds * MAIN_SHARE)
+    outcome = solve(problem, request.order, main, request.switches, request.on_progress)
+    found = outcome.best or _in_less(problem, request, start, outcome)
     status = Status.OPTIMAL if all(o.status is Status.OPTIMAL for o in found.objectives) else Status.FEASIBLE
     certificate = Certificate("optimal", status, found.objectives, _seconds(start), found.iterations)
     return assemble(problem, found.choice, found.layout, found.offsets, certificate)
 
 
-def _unproven(problem: Problem, request: Request) -> Solution:
-    """When time ran out before anything was placed: the largest-first planner's answer, claimed as no more than feasible."""
-    placed = HEURISTICS["greedy-size"].place(problem, request.limits.seed)
-    objectives = _objectives(request, problem, placed, Status.FEASIBLE)
-    return Solution(placed.choice, placed.layout, placed.offsets, objectives, 0)
+def _in_less(problem: Problem, request: Request, start: float, outcome: Outcome) -> Solution:
+    """When nothing could be placed in time: a plan for fewer banks, which leaves room; else the largest-first planner's.
+
+    Claimed as no more than feasible, beside what the search proved for the whole scratchpad.
+    """
+    for share in (0.92, 0.8, 0.65):
+        left = request.limits.seconds - (time.monotonic() - start)
+        smaller = replace(request.device, banks=max(1, int(request.device.banks * share)))
+        try:
+            fewer = Problem.build(request.network, smaller, request.switches)
+            found = solve(fewer, request.order, replace(request.limits, seconds=left / 2), request.switches).best
+        except InfeasibleError:
+            found = None
+        if found is not None:
+            placed = Placed(found.choice, found.layout, found.offsets)
+            break
+    else:
+        placed = HEURISTICS["greedy-size"].place(problem, request.limits.seed)
+    objectives, exact = list[Objective](), True
+    for o in _objectives(request, problem, placed, Status.FEASIBLE):
+        bound = min(o.value, max(o.bound, outcome.bounds.get(o.name, 0))) if exact else 0
+        exact = exact and bound == o.value
+        objectives.append(replace(o, bound=bound, status=Status.OPTIMAL if bound == o.value else Status.FEASIBLE))
+    return Solution(placed.choice, placed.layout, placed.offsets, tuple(objectives), outcome.rounds)
 
 
 def _heuristic(name: str, place: Callable[[Problem, int], Placed]) -> Callable[[Request], Plan]:

@@ -13,7 +13,7 @@ from sfopt.allocate.choice import ChoiceProgram, Known
 from sfopt.allocate.cuts import Cut, cut_from, step_floors, weaker
 from sfopt.allocate.linear import Limits
 from sfopt.allocate.options import Option
-from sfopt.allocate.placement import place
+from sfopt.allocate.placement import PlacementResult, place
 from sfopt.allocate.pricing import minimise
 from sfopt.allocate.problem import Choice, Problem
 from sfopt.allocate.rectangles import Layout, rectangles
@@ -22,13 +22,15 @@ from sfopt.allocate.switches import Switches
 from sfopt.errors import InfeasibleError
 from sfopt.plan import Objective, Status
 
-__all__ = ["Progress", "Solution", "solve"]
+__all__ = ["Outcome", "Progress", "Solution", "solve"]
 
 Progress = Callable[[str, int, int], None]
 """Called with a level's name, its best value and its bound."""
 
 EXPLAIN_SECONDS = 1.0
 """Longest single placement solve while a failed placement is explained."""
+PLACE_SECONDS = 4.0
+"""First time given to the placement of all."""
 TIDY_SECONDS = 0.5
 """Time given to finding, among equal choices, one that is easy to place."""
 
@@ -42,6 +44,15 @@ class Solution:
     offsets: tuple[int, ...]
     objectives: tuple[Objective, ...]
     iterations: int
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a search found: the best placed choice, if any, the bounds proven, and in how many rounds."""
+
+    best: Solution | None
+    bounds: Mapping[str, int]
+    rounds: int
 
 
 @dataclass
@@ -74,8 +85,8 @@ def solve(
     limits: Limits,
     switches: Switches,
     on_progress: Progress | None = None,
-) -> Solution | None:
-    """The lexicographic optimum in `order`, or the best found in time; None when no choice could be placed in time."""
+) -> Outcome:
+    """The lexicographic optimum in `order`, or the best found in time."""
     search = _Search(problem, order, time.monotonic() + limits.seconds, limits, switches, on_progress)
     best: Solution | None = None
     rounds = 0
@@ -85,16 +96,31 @@ def solve(
         if choice is None:
             break
         layout = rectangles(problem, choice)
-        target = search.values["peak"]
-        placed = place(layout, problem.device, target, search.left(), constructive=switches.constructive_placement)
+        placed, cut = _place(search, layout)
         if placed.offsets is not None:
             best = _better(search, best, Solution(choice, layout, placed.offsets, (), rounds), placed.peak_bytes)
-        if (best is not None and all(o.status is Status.OPTIMAL for o in best.objectives)) or search.out_of_time:
+        if (best is not None and all(o.status is Status.OPTIMAL for o in best.objectives)) or cut is None:
             break
-        if placed.bound_bytes <= target:
-            break  # the placement program ran out of time: nothing to learn from
-        search.known.cuts.append(_explain(search, layout, placed.bound_bytes))
-    return best
+        search.known.cuts.append(cut)
+    return Outcome(best, dict(search.bounds), rounds)
+
+
+def _place(search: _Search, layout: Layout) -> tuple[PlacementResult, Cut | None]:
+    """A placement as low as the choice promised, or a reason why there is none; neither when time runs out.
+
+    The whole program gets a few seconds, then a look at its steps and windows, each far smaller, then twice as many, and so on.
+    """
+    target, seconds = search.values["peak"], PLACE_SECONDS
+    while True:
+        constructive = search.switches.constructive_placement
+        placed = place(layout, search.problem.device, target, search.left(seconds), constructive=constructive)
+        if search.out_of_time or placed.peak_bytes == target:
+            return placed, None
+        if placed.bound_bytes > target or seconds == PLACE_SECONDS:
+            cut = _explain(search, layout, placed.bound_bytes)
+            if cut is not None:
+                return placed, cut
+        seconds *= 2
 
 
 def _choose(search: _Search) -> Choice | None:
@@ -204,19 +230,21 @@ def _better(search: _Search, best: Solution | None, found: Solution, peak_bytes:
     return Solution(found.choice, found.layout, found.offsets, tuple(objectives), found.iterations)
 
 
-def _explain(search: _Search, layout: Layout, bound_bytes: int) -> Cut:
-    """The smallest set of buffers found that alone cannot be placed as low as the choice promised."""
+def _explain(search: _Search, layout: Layout, bound_bytes: int) -> Cut | None:
+    """The smallest set of buffers found that alone cannot be placed as low as the choice promised; None if that is not proven."""
     target = search.values["peak"]
     steps = max((r.last for r in layout.items), default=0) + 1
     load = [sum(layout.items[i].size_bytes for i in layout.live_at(s, s)) for s in range(steps)]
-    for width in (2, 3, 4, 6, 10) if search.switches.step_cuts else ():
+    for width in (1, 2, 3, 4, 6, 10) if search.switches.step_cuts else ():
         windows = sorted(range(max(1, steps - width + 1)), key=lambda s: (-sum(load[s : s + width]), s))
         for start in windows[:12]:
             part = layout.part(layout.live_at(start, start + width - 1))
             bound = _bound(search, part, target)
             if bound > target:
                 return _shrunk(search, part, bound, target)
-    return cut_from(layout, bound_bytes)
+            if search.out_of_time:
+                return None
+    return cut_from(layout, bound_bytes) if bound_bytes > target else None
 
 
 def _bound(search: _Search, part: Layout, target: int) -> int:
