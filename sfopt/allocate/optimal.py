@@ -13,7 +13,7 @@ from sfopt.allocate.choice import ChoiceProgram, Known
 from sfopt.allocate.cuts import Cut, cut_from, step_floors, weaker
 from sfopt.allocate.linear import Limits
 from sfopt.allocate.options import Option
-from sfopt.allocate.placement import PlacementResult, place
+from sfopt.allocate.placement import ROUNDS, PlacementResult, place
 from sfopt.allocate.pricing import minimise
 from sfopt.allocate.problem import Choice, Problem
 from sfopt.allocate.rectangles import Layout, rectangles
@@ -110,17 +110,18 @@ def _place(search: _Search, layout: Layout) -> tuple[PlacementResult, Cut | None
 
     The whole program gets a few seconds, then a look at its steps and windows, each far smaller, then twice as many, and so on.
     """
-    target, seconds = search.values["peak"], PLACE_SECONDS
+    target, seconds, rounds = search.values["peak"], PLACE_SECONDS, ROUNDS
+    constructive = search.switches.constructive_placement
     while True:
-        constructive = search.switches.constructive_placement
-        placed = place(layout, search.problem.device, target, search.left(seconds), constructive=constructive)
+        device, limits = search.problem.device, search.left(seconds)
+        placed = place(layout, device, target, limits, constructive=constructive, rounds=rounds)
         if search.out_of_time or placed.peak_bytes == target:
             return placed, None
         if placed.bound_bytes > target or seconds == PLACE_SECONDS:
             cut = _explain(search, layout, placed.bound_bytes)
             if cut is not None:
                 return placed, cut
-        seconds *= 2
+        seconds, rounds = 2 * seconds, 8 * rounds
 
 
 def _choose(search: _Search) -> Choice | None:

@@ -13,10 +13,10 @@ from sfopt.allocate.linear import Limits
 from sfopt.allocate.rectangles import Layout
 from sfopt.device import Device
 
-__all__ = ["PlacementResult", "place"]
+__all__ = ["ROUNDS", "PlacementResult", "place"]
 
 ROUNDS = 300
-"""First-fit orders tried before the program."""
+"""First-fit orders tried before the program, unless asked otherwise."""
 
 
 @dataclass(frozen=True)
@@ -37,13 +37,19 @@ class _Variables:
 
 
 def place(
-    layout: Layout, device: Device, target_bytes: int, limits: Limits, *, constructive: bool = True
+    layout: Layout,
+    device: Device,
+    target_bytes: int,
+    limits: Limits,
+    *,
+    constructive: bool = True,
+    rounds: int = ROUNDS,
 ) -> PlacementResult:
     """The lowest placement within the scratchpad. `target_bytes` is a proven lower bound: reaching it ends the search."""
     start: Offsets | None = None
     top_bytes = device.sram_bytes
     if constructive:
-        start = place_constructively(layout, device.bank_bytes, target_bytes, ROUNDS, limits.seed)
+        start = place_constructively(layout, device.bank_bytes, target_bytes, rounds, limits.seed)
         peak = peak_of(layout, start)
         if peak <= target_bytes:
             return PlacementResult(start, peak, peak)
