@@ -8,7 +8,7 @@ from brute_force import TooManyCasesError, optimum
 from networks import efficientnet_b0, mobilenet_v2, random_network, resnet50
 from small_cases import small_case
 
-from sfopt.allocate import OBJECTIVES, Switches, plan
+from sfopt.allocate import OBJECTIVES, Switches, plan, pricing
 from sfopt.check import check_plan
 from sfopt.cost import compulsory_bytes
 from sfopt.device import Device, load_device
@@ -91,6 +91,16 @@ def test_switches_leave_the_optimum_alone(switches: Switches) -> None:
     """`segments` is none of the tricks: without it, the enumeration has none either."""
     compared, _ = compare(range(400, 420), switches)
     assert compared >= 10
+
+
+@pytest.mark.parametrize("first_margin", [0.0, 0.1])
+def test_prices_leave_the_optimum_alone(first_margin: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Programs as small as these are solved as they are; here all of them go by prices, after a narrow and a wide first try."""
+    monkeypatch.setattr(pricing, "SMALL", 0)
+    monkeypatch.setattr(pricing, "FIRST_MARGIN", first_margin)
+    compared, feasible = compare(range(420, 435))
+    assert compared >= 8
+    assert feasible >= 5
 
 
 @pytest.mark.parametrize("make", [mobilenet_v2, efficientnet_b0, resnet50])

@@ -6,7 +6,7 @@ from functools import cache
 import pytest
 from networks import GraphBuilder, random_network
 
-from sfopt.allocate import plan
+from sfopt.allocate import Switches, plan
 from sfopt.check import check_plan
 from sfopt.cost import compulsory_bytes, constant_bytes
 from sfopt.device import Device, load_device
@@ -41,23 +41,27 @@ def traffic(found: Plan) -> int:
 
 
 def derived_traffic(network: Network, found: Plan) -> int:
-    """Bytes that a plan must move, from its residents and its weight modes; its transfers are not looked at.
+    """Bytes that a plan must move, from its segments, its residents and its weight modes; its transfers are not looked at.
 
-    Resident maps cost a read when they come in and a write when they go out; the others a write and a read for each reader.
+    A map is read once by each segment that neither makes it nor sees it resident, and once where it becomes resident as a network
+    input. It is written once if it is a network output, or if anything reads it from DRAM. A ring costs nothing.
     """
-    resident = {b.content for b in found.buffers if b.role is Role.RESIDENT}
+    steps = {g: step for step, s in enumerate(found.segments) for g in range(s.first, s.last + 1)}
+    lives = {b.content: range(b.first_step, b.last_step + 1) for b in found.buffers if b.role is Role.RESIDENT}
     total = constant_bytes(network)
     for name, fmap in network.maps.items():
-        size = fmap.height * fmap.width * fmap.channels
-        writes = 0 if name in network.inputs else 1
-        reads = len(network.readers[name])
-        if name in resident:
-            writes, reads = int(name in network.outputs), int(name in network.inputs)
-        total += size * (writes + reads)
-    for group, segment in zip(network.groups, found.segments, strict=True):
-        if segment.weight_mode is WeightMode.REREAD:
-            op = network.graph.ops_by_name[group.heavy]
-            total += network.graph.tensor(op.inputs[1]).elements * (segment.bands - 1)
+        made = steps[network.producers[name]] if name in network.producers else None
+        reading = {steps[g] for g in network.readers[name]} - {made}
+        streamed = [step for step in reading if step not in lives.get(name, ())]
+        nobody = not network.readers[name]
+        reads = len(streamed) + (name in network.inputs and name in lives)
+        writes = made is not None and (name in network.outputs or bool(streamed) or nobody)
+        total += fmap.height * fmap.width * fmap.channels * (reads + writes)
+    for segment in found.segments:
+        for run in segment.runs:
+            if run.weight_mode is WeightMode.REREAD:
+                op = network.graph.ops_by_name[network.groups[run.group].heavy]
+                total += network.graph.tensor(op.inputs[1]).elements * (segment.bands - 1)
     return total
 
 
@@ -69,12 +73,16 @@ def test_traffic_is_what_residents_and_weight_modes_say(seed: int) -> None:
         assert traffic(p) == derived_traffic(network_of(seed), p) == sum(t.size_bytes for t in p.transfers)
 
 
-def test_the_sweep_spills_and_rereads() -> None:
+def test_the_sweep_spills_rereads_and_joins() -> None:
     """Otherwise the properties here would say nothing."""
     found = [(network_of(s), p) for s in SEEDS for p in (*plans(s), *plans(s, "greedy-size")) if p is not None]
     assert sum(traffic(p) > compulsory_bytes(n) for n, p in found) >= 10
-    assert any(s.weight_mode is not WeightMode.RESIDENT for _, p in found for s in p.segments)
-    assert any(s.bands > 1 for _, p in found for s in p.segments)
+    segments = [s for _, p in found for s in p.segments]
+    modes = {run.weight_mode for s in segments for run in s.runs}
+    assert modes == set(WeightMode)
+    assert any(s.bands > 1 and s.first == s.last for s in segments)
+    assert sum(s.first < s.last for s in segments) >= 10
+    assert {b.role for _, p in found for b in p.buffers} == set(Role)
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -125,10 +133,26 @@ def widened(side: int = 16) -> Network:
     return b.network([b.conv(b.conv(b.input(8, side, side), 64), 8)])
 
 
-@pytest.mark.parametrize(("sram_kib", "middle_crossings"), [(8, 2), (12, 2), (15, 2), (40, 0), (64, 0)])
-def test_a_map_larger_than_the_scratchpad_costs_one_write_and_one_read(sram_kib: int, middle_crossings: int) -> None:
+@pytest.mark.parametrize(
+    ("sram_bytes", "segments", "middle_crossings"),
+    [
+        (8 << 10, False, 2),
+        (12 << 10, False, 2),
+        (15 << 10, False, 2),
+        (40 << 10, False, 0),
+        (2560, True, 2),  # less than the constants, two rows of 1 KiB in banks of their own and a row of the input
+        (3 << 10, True, 0),
+        (8 << 10, True, 0),
+        (15 << 10, True, 0),
+        (40 << 10, True, 0),
+    ],
+)
+def test_a_map_larger_than_the_scratchpad_crosses_twice_or_never(
+    sram_bytes: int, segments: bool, middle_crossings: int
+) -> None:
+    """One group at a time, it is written and read; a segment of both groups keeps a ring of it."""
     network = widened()
-    found = plan(network, load_device("sim8").with_sram(sram_kib << 10))
+    found = plan(network, load_device("sim8").with_sram(sram_bytes), switches=Switches(segments=segments))
     weights = 8 * 64 + 64 * 8
     constants = constant_bytes(network)
     assert constants >= weights
@@ -136,20 +160,35 @@ def test_a_map_larger_than_the_scratchpad_costs_one_write_and_one_read(sram_kib:
     assert found.certificate.status is Status.OPTIMAL
 
 
-def test_a_shortcut_that_does_not_fit_is_read_again() -> None:
-    """x is read by two convolutions, one after the other, and by the sum: three readers."""
+def test_a_shortcut_that_does_not_fit_is_read_again_unless_one_segment_holds_its_readers() -> None:
+    """x is read by two groups, a convolution and one that ends with the sum."""
     b = GraphBuilder("shortcut")
     x = b.input(8, 32, 32)
     network = b.network([b.add(b.conv(b.conv(x, 8, 3), 8, 3), x)])
     size, constants = 8 * 32 * 32, constant_bytes(network)
     large = plan(network, load_device("sim8"))
     assert traffic(large) == 2 * size + constants
-    small = plan(network, load_device("sim8").with_sram(6 << 10))  # less than one map: everything streams
-    assert traffic(small) == 2 * size + size + 2 * size + constants  # x twice, the middle out and in, the result
+    device = load_device("sim8").with_sram(6 << 10)  # less than one map: everything streams
+    apart = plan(network, device, switches=Switches(segments=False))
+    assert traffic(apart) == 2 * size + size + 2 * size + constants  # x twice, the middle out and in, the result
+    joined = plan(network, device)
+    assert traffic(joined) == 2 * size + constants
+    small = plan(network, device.with_sram(3 << 10))  # no room for the rings of both convolutions
+    assert traffic(small) == traffic(apart)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_segments_never_cost_traffic(seed: int) -> None:
+    network = network_of(seed)
+    for size, joined in zip(SRAM_BYTES, plans(seed), strict=True):
+        if joined is not None:
+            device = load_device("sim8").with_sram(size)
+            apart = plan(network, device, switches=Switches(segments=False), time_limit_s=20)
+            assert traffic(joined) <= traffic(apart)
 
 
 def spilling() -> tuple[Network, Device, Plan]:
-    network, device = widened(), load_device("sim8").with_sram(12 << 10)
+    network, device = widened(), load_device("sim8").with_sram(2560)
     return network, device, plan(network, device)
 
 
