@@ -53,7 +53,13 @@ Model = Annotated[
 ]
 DeviceName = Annotated[str, typer.Option("--device", help="A name from `sfopt devices`, or a TOML file.")]
 Sram = Annotated[str | None, typer.Option("--sram", help="Scratchpad size instead of the device's, e.g. 512K.")]
-Objective = Annotated[str, typer.Option("--objective", help="What to minimise first: traffic, latency.")]
+Objective = Annotated[str, typer.Option("--objective", help="What to minimise first: traffic, latency, sram.")]
+TrafficLimit = Annotated[
+    str | None,
+    typer.Option(
+        "--traffic-limit", help="Most DRAM bytes of data; with the objective sram the compulsory ones by default."
+    ),
+]
 Method = Annotated[str, typer.Option("--method", help="`optimal`, or a heuristic to compare with.")]
 BackendName = Annotated[str, typer.Option("--backend", help="A name from `sfopt backends`.")]
 Calibration = Annotated[
@@ -83,6 +89,7 @@ def optimize(
     device: DeviceName = "kcu1500",
     sram: Sram = None,
     objective: Objective = "traffic",
+    traffic_limit: TrafficLimit = None,
     method: Method = "optimal",
     backend: BackendName = "fpga",
     calibration: Calibration = None,
@@ -97,6 +104,7 @@ def optimize(
         device=_device(device, sram),
         method=_method(method),
         objective=_objective(objective),
+        traffic_limit=None if traffic_limit is None else parse_size(traffic_limit),
         backend=backend,
         calibration=calibration,
         time_limit_s=time_limit,

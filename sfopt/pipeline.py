@@ -46,6 +46,8 @@ class Options:
     device: Device
     method: str = "optimal"
     objective: str = "traffic"
+    traffic_limit: int | None = None
+    """Most DRAM bytes of data, the program's own fetches aside."""
     backend: str = "fpga"
     calibration: Calibration = None
     time_limit_s: float = 60.0
@@ -92,6 +94,7 @@ def optimize(model: Path, options: Options, progress: Progress | None = None) ->
             device,
             options.method,
             objective=options.objective,
+            traffic_limit=options.traffic_limit,
             time_limit_s=options.time_limit_s,
             seed=options.seed,
         )

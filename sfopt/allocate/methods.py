@@ -36,6 +36,8 @@ class Request:
     limits: Limits = field(default_factory=lambda: Limits(60.0))
     switches: Switches = field(default_factory=Switches)
     on_progress: Progress | None = None
+    traffic_limit: int | None = None
+    """Most DRAM bytes of data that a plan may move; for `optimal`. With the peak first, the compulsory bytes by default."""
 
 
 @dataclass(frozen=True)
@@ -49,8 +51,10 @@ class Method:
 def _optimal(request: Request) -> Plan:
     start = time.monotonic()
     problem = Problem.build(request.network, request.device, request.switches)
+    if request.order[0] == "peak" and request.traffic_limit is None:
+        request = replace(request, traffic_limit=problem.compulsory_bytes)
     main = replace(request.limits, seconds=request.limits.seconds * MAIN_SHARE)
-    outcome = solve(problem, request.order, main, request.switches, request.on_progress)
+    outcome = solve(problem, request.order, main, request.switches, request.on_progress, request.traffic_limit)
     found = outcome.best or _in_less(problem, request, start, outcome)
     status = Status.OPTIMAL if all(o.status is Status.OPTIMAL for o in found.objectives) else Status.FEASIBLE
     certificate = Certificate("optimal", status, found.objectives, _seconds(start), found.iterations)
@@ -67,13 +71,18 @@ def _in_less(problem: Problem, request: Request, start: float, outcome: Outcome)
         smaller = replace(request.device, banks=max(1, int(request.device.banks * share)))
         try:
             fewer = Problem.build(request.network, smaller, request.switches)
-            found = solve(fewer, request.order, replace(request.limits, seconds=left / 2), request.switches).best
+            limits, most = replace(request.limits, seconds=left / 2), request.traffic_limit
+            found = solve(fewer, request.order, limits, request.switches, traffic_limit=most).best
         except InfeasibleError:
             found = None
         if found is not None:
             placed = Placed(found.choice, found.layout, found.offsets)
             break
     else:
+        if request.traffic_limit is not None:
+            raise InfeasibleError(
+                f"no plan of at most {request.traffic_limit} bytes was found in {request.limits.seconds} s"
+            )
         placed = HEURISTICS["greedy-size"].place(problem, request.limits.seed)
     objectives, exact = list[Objective](), True
     for o in _objectives(request, problem, placed, Status.FEASIBLE):

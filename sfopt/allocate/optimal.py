@@ -22,7 +22,7 @@ from sfopt.allocate.switches import Switches
 from sfopt.errors import InfeasibleError
 from sfopt.plan import Objective, Status
 
-__all__ = ["Outcome", "Progress", "Solution", "solve"]
+__all__ = ["Outcome", "Progress", "Solution", "solve", "traffic_bound"]
 
 Progress = Callable[[str, int, int], None]
 """Called with a level's name, its best value and its bound."""
@@ -63,6 +63,7 @@ class _Search:
     limits: Limits
     switches: Switches
     on_progress: Progress | None
+    traffic_limit: int | None = None
     known: Known = field(default_factory=Known)
     values: dict[str, int] = field(default_factory=dict)
     bounds: dict[str, int] = field(default_factory=dict)
@@ -85,9 +86,10 @@ def solve(
     limits: Limits,
     switches: Switches,
     on_progress: Progress | None = None,
+    traffic_limit: int | None = None,
 ) -> Outcome:
-    """The lexicographic optimum in `order`, or the best found in time."""
-    search = _Search(problem, order, time.monotonic() + limits.seconds, limits, switches, on_progress)
+    """The lexicographic optimum in `order` among plans that move at most `traffic_limit` bytes, or the best found in time."""
+    search = _Search(problem, order, time.monotonic() + limits.seconds, limits, switches, on_progress, traffic_limit)
     best: Solution | None = None
     rounds = 0
     while True:
@@ -143,13 +145,23 @@ def _choose(search: _Search) -> Choice | None:
 
 def _level(search: _Search, name: str, fixed: Mapping[str, int], hint: Choice | None) -> Choice | None:
     """Minimise one level over the options that the levels before leave useful."""
-    if name == "traffic" and not fixed:
+    if fixed:
+        return _least(search, name, fixed, hint, search.pools[tuple(fixed.items())])
+    if name == "traffic":
         choice = _least_traffic(search, hint)
+    elif name == "peak":
+        choice = _least(search, name, fixed, hint, search.problem.lean(_budget(search)))
     else:
-        choice = _least(search, name, fixed, hint, _pool(search, fixed))
-    if choice is None and not fixed and not search.out_of_time:
+        choice = _least(search, name, fixed, hint, search.problem.full(None))
+    if choice is None and not search.out_of_time:
         raise InfeasibleError(_why(search))
     return choice
+
+
+def _budget(search: _Search) -> int:
+    """Bytes that a choice may move beyond the compulsory ones."""
+    most = search.values.get("traffic", search.traffic_limit)
+    return UNLIMITED if most is None else most - search.problem.compulsory_bytes
 
 
 def _least_traffic(search: _Search, hint: Choice | None) -> Choice | None:
@@ -166,18 +178,22 @@ def _least_traffic(search: _Search, hint: Choice | None) -> Choice | None:
     return choice
 
 
-def _pool(search: _Search, fixed: Mapping[str, int]) -> Sequence[Option]:
-    return search.pools[tuple(fixed.items())] if fixed else search.problem.full(None)
+def traffic_bound(problem: Problem, limits: Limits, switches: Switches) -> int:
+    """A proven lower bound on the traffic of any plan: the first level without its placement. Raises InfeasibleError."""
+    search = _Search(problem, ("traffic",), time.monotonic() + limits.seconds, limits, switches, None)
+    _level(search, "traffic", {}, None)
+    return search.bounds["traffic"]
 
 
 def _least(
     search: _Search, name: str, fixed: Mapping[str, int], hint: Choice | None, options: Sequence[Option]
 ) -> Choice | None:
     """The least value over some options; while a step of the answer cannot be stacked as promised, add a floor and solve again."""
+    limited = {} if search.traffic_limit is None else {"traffic": search.traffic_limit}
     while True:
         program = ChoiceProgram(search.problem, options, search.known, search.switches)
         start = program.hint(hint) if hint is not None and search.switches.hints else None
-        priced = minimise(program, name, fixed, search.left(), search.switches, start)
+        priced = minimise(program, name, {**limited, **fixed}, search.left(), search.switches, start)
         answer = priced.answer
         choice = program.choice(answer)
         if choice is None:
@@ -199,11 +215,10 @@ def _useful(search: _Search, name: str, fixed: Mapping[str, int], useful: tuple[
 
     No choice of this traffic has an option that alone moves more beyond the compulsory bytes than the whole choice does.
     """
-    if name != "traffic" or fixed:
+    if name == "cycles" or fixed:
         return useful
-    problem = search.problem
-    slack = search.values["traffic"] - problem.compulsory_bytes
-    return problem.full(frozenset(o.key for o in useful if problem.excess_bytes(o) <= slack))
+    problem, budget = search.problem, _budget(search)
+    return problem.full(frozenset(o.key for o in useful if problem.excess_bytes(o) <= budget))
 
 
 def _tidy(search: _Search, choice: Choice) -> Choice:
@@ -271,7 +286,10 @@ def _final_pool(search: _Search) -> tuple[Option, ...]:
 
 
 def _why(search: _Search) -> str:
+    have, limit = search.problem.device.sram_bytes, search.traffic_limit
+    if limit is not None:
+        return f"no plan moves at most {limit} bytes of data in a scratchpad of {have} B"
     floors = search.known.floors
     network = search.problem.network
     where = f", the last of them group `{network.groups[floors[-1].key[1]].name}`" if floors else ""
-    return f"scratchpad of {search.problem.device.sram_bytes} B has no placement: {len(floors)} steps need more{where}"
+    return f"scratchpad of {have} B has no placement: {len(floors)} steps need more{where}"
