@@ -36,6 +36,7 @@ def case(seed: int) -> tuple[Network, Device]:
     else:
         network = random_network(seed, ops=r.randint(2, 6), side=r.randint(6, 18), channels=6, width=r.randint(2, 8))
     _, device = small_case(0)
+    device = replace(device, lanes_in=r.choice((4, 16)))  # 16: the first convolution folds its input
     maps = sum(f.height * cost.map_row_bytes(f, device) for f in network.maps.values())
     words = int(maps * r.uniform(0.3, 1.2)) // (10 * device.word_bytes)
     return network, replace(device, banks=10, bank_bytes=max(1, words) * device.word_bytes)
@@ -217,6 +218,22 @@ def test_cases_have_segments_of_many_lengths_with_and_without_rings() -> None:
     assert {b.role for o in every for b in o.blocks} == {*Role} - {Role.RESIDENT}
     assert {o.overlap for o in every} == {o.early_bytes > 0 for o in every} == {False, True}
     assert any(o.resident for o in every)
+
+
+def test_cases_have_early_constants_that_are_laid_out_for_folding() -> None:
+    folded = 0
+    for seed in SEEDS:
+        network, device, _, full = found(seed)
+        for option in full:
+            for run in option.body.runs if option.early_bytes else ():
+                group = network.groups[run.group]
+                plain, other = (cost.constants(network, group, folded=f) for f in (False, True))
+                blocks = [b for b in option.blocks if b.content == group.name and b.early]
+                sizes = [b.size_bytes for b in blocks]
+                if sizes != [c.rows * c.row_bytes(device) for c in plain]:
+                    assert sizes == [c.rows * c.row_bytes(device) for c in other]
+                    folded += 1
+    assert folded >= 5
 
 
 def test_growth_adds_groups_in_front_and_leaves_those_behind_alone() -> None:
