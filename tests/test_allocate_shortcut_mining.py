@@ -159,3 +159,18 @@ def test_the_plan_is_what_was_mined() -> None:
     resident = {b.content for b in found.buffers if b.role is Role.RESIDENT}
     assert resident == mine(problem_of(network, 6 << 10), outputs_first=False, whole=True).whole_maps
     assert found.traffic_bytes == compulsory_bytes(network) + 2 * 2048
+
+
+def test_nothing_is_kept_where_that_would_cost_more_weights_than_it_saves() -> None:
+    """Beside a map that stays there is no room for 6.75 KiB of weights, which would be read again for every band of the others."""
+    b = GraphBuilder("heavy")
+    x = b.conv(b.input(8, 16, 16), 8)
+    network = b.network([b.conv(b.conv(b.conv(x, 32), 24, 3), 8)])
+    tight, ample = problem_of(network, 11 << 10), problem_of(network, 16 << 10)
+    assert mine(tight, outputs_first=True, whole=True).whole_maps
+    assert plan_by_mining(tight, 0).choice.resident == frozenset()
+    assert (
+        plan_by_mining(ample, 0).choice.resident
+        == mine(ample, outputs_first=True, whole=True).whole_maps
+        != frozenset()
+    )
