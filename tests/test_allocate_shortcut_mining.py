@@ -159,3 +159,14 @@ def test_the_plan_is_what_was_mined() -> None:
     resident = {b.content for b in found.buffers if b.role is Role.RESIDENT}
     assert resident == mine(problem_of(network, 6 << 10), outputs_first=False, whole=True).whole_maps
     assert found.traffic_bytes == compulsory_bytes(network) + 2 * 2048
+
+
+def test_nothing_is_kept_where_that_would_cost_more_weights_than_it_saves() -> None:
+    """Beside a map of 4 KiB there is no room in 11 for 6.75 KiB of weights, which would be read again for every band."""
+    b = GraphBuilder("heavy")
+    network = b.network([b.conv(b.conv(b.conv(b.input(8, 16, 16), 16), 48, 3), 8)])
+    tight, ample = problem_of(network, 11 << 10), problem_of(network, 16 << 10)
+    first = network.groups[0].output
+    assert mine(tight, outputs_first=True, whole=True).whole_maps == {first}
+    assert plan_by_mining(tight, 0).choice.resident == frozenset()
+    assert plan_by_mining(ample, 0).choice.resident == {first}

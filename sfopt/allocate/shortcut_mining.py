@@ -1,7 +1,7 @@
 """Shortcut Mining: an output stays in banks as far as they reach and is the next group's input, a shortcut in what banks are left.
 
-`banks` deals the banks out. Whether an output may take banks from a shortcut is tried both ways; the plan with less traffic wins,
-then the one with fewer cycles.
+`banks` deals the banks out. Whether an output may take banks from a shortcut is tried both ways, and so is keeping nothing, because
+maps that stay can make weights be read again; the plan with the least traffic wins, then the one with the fewest cycles.
 
 The original keeps part of a map on-chip. A plan today holds a whole map, from its producer to its last reader, or none of it: a
 map that could not stay whole is spilled from the start, and the banks that it would have had are dealt out again. That is to the
@@ -32,11 +32,9 @@ ROUNDS = 300
 
 
 def plan_by_mining(problem: Problem, seed: int) -> Placed:
-    """The better of both ways to deal out banks, placed. Raises InfeasibleError when even streaming everything does not fit."""
-    found = [
-        plan_statically(problem, in_banks(seed), mine(problem, outputs_first=first, whole=True).whole_maps)
-        for first in (True, False)
-    ]
+    """The best way to deal out banks, placed. Raises InfeasibleError when even streaming everything does not fit."""
+    kept = [mine(problem, outputs_first=first, whole=True).whole_maps for first in (True, False)]
+    found = [plan_statically(problem, in_banks(seed), maps) for maps in (*kept, frozenset[str]())]
     return min(found, key=lambda p: (problem.traffic(p.choice), problem.cycles(p.choice)))
 
 

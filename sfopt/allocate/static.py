@@ -2,13 +2,13 @@
 
 A set of maps starts resident (all that may be, or none), every group takes its option with the fewest re-read bytes and then the
 least height, and a placer gives out addresses. While the result is too high, the largest resident map that is live where it is too
-high is spilled; when there is none left, the group there takes its option of least height. The planners differ in their placers.
+high is spilled; when there is none left, the group there takes a lower option. The planners differ in their placers.
 """
 
 from collections.abc import Callable, Iterable, Mapping
 
 from sfopt.allocate.first_fit import Offsets, first_fit, peak_of, place_constructively
-from sfopt.allocate.one_by_one import Placed, choose, height
+from sfopt.allocate.one_by_one import Placed, choose, fitting_options, height
 from sfopt.allocate.options import Option
 from sfopt.allocate.problem import Choice, Problem
 from sfopt.allocate.rectangles import Layout, rectangles
@@ -40,9 +40,13 @@ def in_order(name: str) -> Placer:
 
 def plan_statically(problem: Problem, place: Placer, resident: Iterable[str]) -> Placed:
     """A placed choice. Raises InfeasibleError when even streaming everything does not fit this way."""
-    held, thrifty = frozenset(resident), set[int]()
+    held, ceilings = frozenset(resident), dict[int, int]()
+
+    def prefer(step: int, option: Option) -> tuple[int, ...]:
+        return height(option) > ceilings.get(step, height(option)), *preferred(option)
+
     while True:
-        choice = choose(problem, held, lambda step, o: _thrifty(o) if step in thrifty else preferred(o))
+        choice = choose(problem, held, prefer)
         held, layout = choice.resident, rectangles(problem, choice)
         offsets = place(layout, problem.device)
         if peak_of(layout, offsets) <= problem.device.sram_bytes:
@@ -52,10 +56,20 @@ def plan_statically(problem: Problem, place: Placer, resident: Iterable[str]) ->
         near = [m for m in held if problem.live[m][0] <= last and first <= problem.live[m][1]]
         if near:
             held -= {max(near, key=lambda m: (problem.map_bytes[m], m))}
-        elif thrifty.issuperset(range(first, last + 1)):
+            continue
+        lower = {s: h for s in range(first, last + 1) if (h := _next_lower(problem, choice, s)) is not None}
+        if not lower:
             return _last_resort(problem, choice, layout, last)
-        else:
-            thrifty.update(range(first, last + 1))
+        ceilings |= lower
+
+
+def _next_lower(problem: Problem, choice: Choice, step: int) -> int | None:
+    """The greatest height below that of the option taken, if any option of its pattern has one."""
+    taken = choice.options.get(step)
+    if taken is None:
+        return None
+    heights = [height(o) for o in fitting_options(problem, step, taken.resident)]
+    return max((h for h in heights if h < height(taken)), default=None)
 
 
 def _last_resort(problem: Problem, choice: Choice, layout: Layout, step: int) -> Placed:
@@ -74,7 +88,3 @@ def _last_resort(problem: Problem, choice: Choice, layout: Layout, step: int) ->
 def preferred(option: Option) -> tuple[int, int, int]:
     """Key of an option: bytes moved, then height, then cycles."""
     return option.traffic_bytes, height(option), option.compute + option.exposed
-
-
-def _thrifty(option: Option) -> tuple[int, int, int]:
-    return height(option), option.traffic_bytes, option.compute + option.exposed
