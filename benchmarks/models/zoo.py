@@ -88,13 +88,16 @@ def _settle_batch_norms(model: Any) -> None:
 
     With the initial ones, activations of an untrained network die out towards the end, and comparing zeros proves little.
     """
+    import tensorflow as tf  # noqa: PLC0415 - as above
+
     norms = [layer for layer in model.layers if type(layer).__name__ == "BatchNormalization"]
     if not norms:
         return
     for layer in norms:
         layer.momentum = 0.0
     batch = np.random.default_rng(SEED).random((4, *model.input_shape[1:]), dtype=np.float32)
-    model(batch, training=True)
+    # As one graph, which forgets a map after its last reader; called layer by layer, Keras holds them all.
+    tf.function(lambda x: model(x, training=True))(batch)
 
 
 def _light(name: str) -> bytes:
