@@ -2,6 +2,7 @@
 
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 
 from sfopt.errors import CheckFailedError
 from sfopt.interval import Interval
@@ -39,9 +40,9 @@ def check_packing(intervals: Sequence[Interval], offsets: Mapping[str, int], cap
 
 
 def _check_ascending(intervals: Sequence[Interval], live: Sequence[tuple[int, int]], time: int) -> None:
-    for (low, below), (high, above) in zip(live, live[1:], strict=False):
+    for (low, below), (high, above) in pairwise(live):
         if low + intervals[below].size > high:
             raise CheckFailedError(
-                f"intervals `{intervals[below].id}` at {low} with {intervals[below].size} bytes and `{intervals[above].id}` at {high} "
-                f"overlap at time {time}"
+                f"interval `{intervals[below].id}` at {low} with {intervals[below].size} bytes overlaps `{intervals[above].id}` "
+                f"at {high}, at time {time}"
             )

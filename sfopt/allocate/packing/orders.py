@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 
 from sfopt.allocate.packing.stack import Block, Stack
 
-__all__ = ["FIXED_ORDERS", "Orders", "fixed_ranks", "luby"]
+__all__ = ["FIXED_ORDERS", "Orders", "fixed_ranks"]
 
 Rank = Callable[[Block, Sequence[int]], tuple[int, ...]]
 """Of a block, given the loads of the sections; higher goes first."""
@@ -24,23 +24,34 @@ FIXED_ORDERS: tuple[Rank, ...] = (
 MEMORY = 0.5
 """Share of a weight that a run leaves as it was."""
 
-NOISE = 0.5
-"""A rank is the weight times a factor between 1 - NOISE and 1 + NOISE."""
+WEIGHT_NOISE = 0.5
+"""A learned rank is the weight times a factor between 1 - WEIGHT_NOISE and 1 + WEIGHT_NOISE."""
+
+FIXED_NOISE = 0.3
+"""A fixed order's ranks are between 0 and 1; when the order returns, up to this much is added to each."""
 
 
 class Orders:
-    """Ranks for one run after another: `next_ranks`, run, `learn`, and so on."""
+    """Ranks for one run after another: `next_ranks`, run, `learn`, and so on.
+
+    The fixed orders as they are, then in turn a learned order and one of the fixed ones, each with noise.
+    """
 
     def __init__(self, stack: Stack, seed: int) -> None:
         self._random = random.Random(seed)
         self._weights = [1.0] * len(stack.blocks)
-        self._fixed = fixed_ranks(stack)[::-1]
+        self._fixed = fixed_ranks(stack)
+        self._runs = 0
 
     def next_ranks(self) -> Sequence[float]:
         """A rank for each block; those of higher rank are to be tried first."""
-        if self._fixed:
-            return self._fixed.pop()
-        return [weight * self._random.uniform(1 - NOISE, 1 + NOISE) for weight in self._weights]
+        self._runs += 1
+        if self._runs <= len(self._fixed):
+            return self._fixed[self._runs - 1]
+        if self._runs % 2:
+            return [weight * self._random.uniform(1 - WEIGHT_NOISE, 1 + WEIGHT_NOISE) for weight in self._weights]
+        ranks = self._fixed[self._runs // 2 % len(self._fixed)]
+        return [rank + self._random.uniform(0, FIXED_NOISE) for rank in ranks]
 
     def learn(self, blame: Sequence[int]) -> None:
         """Raise the weights of the blocks that were to blame for the failures of a run."""
@@ -53,21 +64,12 @@ class Orders:
 
 
 def fixed_ranks(stack: Stack) -> list[list[float]]:
-    """Ranks of the blocks in each of the `FIXED_ORDERS`."""
+    """Ranks, from 0 to below 1, of the blocks in each of the `FIXED_ORDERS`."""
     return [_ranks(stack, order) for order in FIXED_ORDERS]
 
 
 def _ranks(stack: Stack, order: Rank) -> list[float]:
     keys = [order(block, stack.loads) for block in stack.blocks]
-    position = {key: float(rank) for rank, key in enumerate(sorted(set(keys)))}
-    return [position[key] for key in keys]
-
-
-def luby(index: int) -> int:
-    """Term `index` >= 1 of 1, 1, 2, 1, 1, 2, 4, 1, ...: run lengths that lose little to the best ones, which nobody knows.
-
-    Luby, Sinclair and Zuckerman, "Optimal speedup of Las Vegas algorithms", Information Processing Letters 1993.
-    """
-    while (index + 1) & index:
-        index -= (1 << (index.bit_length() - 1)) - 1
-    return (index + 1) >> 1
+    distinct = sorted(set(keys))
+    rank = {key: position / len(distinct) for position, key in enumerate(distinct)}
+    return [rank[key] for key in keys]

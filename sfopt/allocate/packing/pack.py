@@ -76,8 +76,8 @@ def _solvers(intervals: Sequence[Interval], ceiling_bytes: int, seed: int) -> li
             section = stack.loads.index(max(stack.loads))
             together = [block for block in stack.blocks if block.first <= section < block.end]
             raise InfeasibleError(
-                f"{len(together)} intervals that are live together, `{together[-1].id}` the last to start, need {load_bytes} bytes, "
-                f"capacity {ceiling_bytes}, short by {load_bytes - ceiling_bytes}"
+                f"{len(together)} intervals that are live together, `{together[-1].id}` the last to start, need {load_bytes} "
+                f"bytes, capacity {ceiling_bytes}, short by {load_bytes - ceiling_bytes}"
             )
         solvers.append(StackSolver(stack, ceiling_bytes // stack.unit_bytes, seed))
     return sorted(solvers, key=lambda solver: -solver.bound * solver.stack.unit_bytes)
@@ -98,12 +98,12 @@ def _require_packing(solvers: Sequence[StackSolver], count: int, ceiling_bytes: 
     load_bytes = max((max(s.stack.loads) * s.stack.unit_bytes for s in solvers), default=0)
     if any(solver.bound > solver.ceiling for solver in solvers):
         raise InfeasibleError(
-            f"no packing of the {count} intervals has a peak of {ceiling_bytes} bytes or less, proven; heaviest load {load_bytes} bytes"
+            f"no packing of the {count} intervals stays within {ceiling_bytes} bytes, proven; heaviest load {load_bytes} bytes"
         )
     if any(solver.offsets is None for solver in solvers):
         raise TimeLimitError(
-            f"undecided after {time_limit_s:g} s: no packing of the {count} intervals within {ceiling_bytes} bytes was found, and none "
-            f"was proven not to exist; heaviest load {load_bytes} bytes"
+            f"undecided after {time_limit_s:g} s: no packing of the {count} intervals within {ceiling_bytes} bytes was found, "
+            f"nor a proof that there is none; heaviest load {load_bytes} bytes"
         )
 
 

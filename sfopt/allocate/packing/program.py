@@ -10,7 +10,7 @@
 | [y(i), y(i) + size(i)) are disjoint over the blocks of a section, for each section | `_sections` |
 | y(i) + size(i) <= P | `_peak` |
 | y(i) <= y(j) for equal blocks i < j | `_equal_blocks` |
-| 2 y(i) + size(i) <= P for the block with the largest area, the first of its equals: upside down, a packing is one still | `_upside_down` |
+| 2 y(i) + size(i) <= P for the first of the blocks with the largest area: a packing upside down is one | `_upside_down` |
 """
 
 import math
@@ -42,10 +42,10 @@ class Proof:
 
 
 def solve_program(stack: Stack, floor: int, ceiling: int, *, effort: float, deadline_s: float, seed: int) -> Proof:
-    """Find a packing with a peak of at most `ceiling` units, or prove that there is none; below `floor` no peak is of interest.
+    """Find a packing with a peak of at most `ceiling` units, or prove that there is none; no peak below `floor` is of use.
 
-    `effort` is in CP-SAT's deterministic time, of which a unit is some tens of seconds; `deadline_s` is a time of `time.monotonic`. One
-    worker: without a deadline, the same arguments give the same result.
+    `effort` is in CP-SAT's deterministic time, of which a unit is some tens of seconds; `deadline_s` is a time of `time.monotonic`.
+    One worker: without a deadline, the same arguments give the same result.
     """
     model = cp_model.CpModel()
     offsets = [model.new_int_var(0, ceiling - block.size, block.id) for block in stack.blocks]
@@ -117,7 +117,7 @@ def _equal_blocks(model: cp_model.CpModel, stack: Stack, offsets: Sequence[cp_mo
 def _upside_down(
     model: cp_model.CpModel, stack: Stack, offsets: Sequence[cp_model.IntVar], peak: cp_model.IntVar
 ) -> None:
-    """2 y(i) + size(i) <= P for the block with the largest area, the first of its equals.
+    """2 y(i) + size(i) <= P for the first of the blocks with the largest area.
 
     The mirror image of a packing below P is one. Of equal blocks the first is the lowest: if it lies in the upper half, all do, and
     the lowest one of the mirror image lies in the lower half.

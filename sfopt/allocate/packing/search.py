@@ -11,7 +11,7 @@ solved one by one, and each remainder that failed is remembered, whatever led to
 """
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from operator import add
@@ -133,7 +133,7 @@ class _Search:
     def _next_branch(self) -> list[_Part] | None:
         """The parts that the next branch of the last frame leaves.
 
-        If it has none, its part has failed, and so has the branch it came from, whatever the parts beside it found: they are closed.
+        If it has none, its part has failed, and so has the branch it came from, whatever the parts beside it found.
         """
         while self.frames:
             frame = self.frames[-1]
@@ -169,22 +169,19 @@ class _Search:
             if parts is not None:
                 yield NOTHING, floor, parts
 
-    def _tightest_section(self, part: _Part, floor: int, candidates: list[int]) -> tuple[int, int]:
-        """The section on the lowest floor with the fewest branches, then with the least to spare; and what it has to spare."""
+    def _tightest_section(self, part: _Part, floor: int, candidates: Sequence[int]) -> tuple[int, int]:
+        """The section on the lowest floor with the fewest candidates, then with the least to spare; and what it has to spare."""
         changes = [0] * (len(part.floors) + 1)
         for block in candidates:
             changes[self.firsts[block] - part.first] += 1
             changes[self.ends[block] - part.first] -= 1
-        room = self.capacity - floor
-        choices = (
-            (2 * count + (room > load), room - load, section)
-            for section, (count, load, height) in enumerate(
-                zip(accumulate(changes), part.loads, part.floors, strict=False), part.first
-            )
-            if height == floor
-        )
-        _, spare, section = min(choices)
-        return section, spare
+        best = (len(part.blocks) + 1, 0, 0)
+        for section, count in enumerate(accumulate(changes[:-1])):
+            if part.floors[section] == floor:
+                spare = self.capacity - floor - part.loads[section]
+                best = min(best, (count, spare, section))
+        _, spare, section = best
+        return part.first + section, spare
 
     def _place(self, part: _Part, block: int, floor: int) -> list[_Part] | None:
         """Put a block on the floor: what overlaps it rests on top of it at the lowest."""
@@ -223,30 +220,22 @@ class _Search:
         return self._settle(part.blocks, part.rests, leasts, part.first, part.loads)
 
     def _settle(
-        self, blocks: Iterable[int], rests: Sequence[int], leasts: Sequence[int], first: int, loads: Sequence[int]
+        self, blocks: Sequence[int], rests: Sequence[int], leasts: Sequence[int], first: int, loads: Sequence[int]
     ) -> list[_Part] | None:
         """The parts into which a remainder falls; None if a section overflows or a part is known to fail."""
-        blocks = tuple(blocks)
-        firsts, ends = self.firsts, self.ends
         floors = [0] * len(loads)
         for least, block in sorted(zip(leasts, blocks, strict=True), reverse=True):
-            low, high = firsts[block] - first, ends[block] - first
-            floors[low:high] = [least] * (high - low)
-        if blocks and max(map(add, floors, loads)) > self.capacity:
+            low, high = self.firsts[block] - first, self.ends[block] - first
+            floors[low:high] = [least] * (high - low)  # the lowest is last
+        if max(map(add, floors, loads)) > self.capacity:
             for block in blocks:
                 self.blame[block] += 1
             return None
         parts = []
-        start = 0
-        while start < len(blocks):
-            end = ends[blocks[start]]
-            stop = start + 1
-            while stop < len(blocks) and firsts[blocks[stop]] < end:
-                end = max(end, ends[blocks[stop]])
-                stop += 1
-            low, high = firsts[blocks[start]] - first, end - first
+        for start, stop, end in self._connected(blocks):
+            low, high = self.firsts[blocks[start]] - first, end - first
             part = _Part(
-                blocks[start:stop],
+                tuple(blocks[start:stop]),
                 tuple(rests[start:stop]),
                 tuple(leasts[start:stop]),
                 first + low,
@@ -256,8 +245,18 @@ class _Search:
             if part.key in self.failed:
                 return None
             parts.append(part)
-            start = stop
         return parts
+
+    def _connected(self, blocks: Sequence[int]) -> Iterator[tuple[int, int, int]]:
+        """Ranges [start, stop) of blocks, which are in order of their first sections, that share sections; and where these end."""
+        start = end = 0
+        for position, block in enumerate(blocks):
+            if position > start and self.firsts[block] >= end:
+                yield start, position, end
+                start = position
+            end = max(end, self.ends[block])
+        if blocks:
+            yield start, len(blocks), end
 
 
 def _enqueue(parts: list[_Part], depth: int, later: _Agenda | None) -> _Agenda | None:

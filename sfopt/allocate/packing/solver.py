@@ -6,7 +6,7 @@ The search is good at what is tight and regular, the program at what is small or
 import time
 
 from sfopt.allocate.packing.first_fit import first_fit
-from sfopt.allocate.packing.orders import Orders, fixed_ranks, luby
+from sfopt.allocate.packing.orders import Orders, fixed_ranks
 from sfopt.allocate.packing.program import solve_program
 from sfopt.allocate.packing.search import search
 from sfopt.allocate.packing.stack import Stack
@@ -22,14 +22,18 @@ FIRST_EFFORT = 0.01
 RUN_LENGTH = 2
 """Nodes of the shortest search, in blocks. One that is right at once takes one node a block."""
 
-LADDER = (0.0, 0.5, 0.75, 1.0)
-"""Peaks aimed at in turn, from the goal to just below the best so far."""
+RUN_GROWTH = 1.01
+"""From run to run: short runs find what long ones do not, yet in the end any tree is searched."""
+
+AIMS = ((0.5, 1.0), (0.0, 0.5), (0.5,), (0.0, 0.5))
+"""Peaks that one run after another aims at, between the goal and just below the best so far."""
 
 
 class StackSolver:
     """The best packing and the best bound of a stack so far.
 
-    Values are in units. `bound`: no packing has a lower peak. `offsets`: by block, or None; `peak` is theirs, or just above `ceiling`.
+    Values are in units. `bound`: no packing has a lower peak. `offsets`: by block, or None; `peak` is theirs, or just above
+    `ceiling`.
     """
 
     def __init__(self, stack: Stack, ceiling: int, seed: int) -> None:
@@ -67,7 +71,7 @@ class StackSolver:
         """One order of blocks, tried on each peak of the ladder; the nodes it took, 0 if there is nothing left to search."""
         self._runs += 1
         ranks = self._orders.next_ranks()
-        run_nodes = RUN_LENGTH * len(self.stack.blocks) * luby(self._runs)
+        run_nodes = int(RUN_LENGTH * len(self.stack.blocks) * RUN_GROWTH**self._runs)
         nodes = 0
         for target in self._targets(goal):
             if target < self.peak:
@@ -81,7 +85,8 @@ class StackSolver:
 
     def _targets(self, goal: int) -> list[int]:
         lowest, highest = max(goal, self._exhausted + 1), self.peak - 1
-        return sorted({lowest + int(share * (highest - lowest)) for share in LADDER}) if lowest <= highest else []
+        shares = AIMS[self._runs % len(AIMS)]
+        return sorted({lowest + int(share * (highest - lowest)) for share in shares}) if lowest <= highest else []
 
     def _prove(self, goal: int, effort: float, deadline_s: float) -> None:
         proof = solve_program(self.stack, goal, self.peak - 1, effort=effort, deadline_s=deadline_s, seed=self._seed)
