@@ -15,10 +15,13 @@ from rich.table import Table
 
 from sfopt import __version__, demo, pipeline, report, study
 from sfopt.allocate import METHODS, OBJECTIVES
+from sfopt.allocate.packing import pack as pack_intervals
 from sfopt.backend import Disassembler, backend_names, load_backend
+from sfopt.check_packing import check_packing
 from sfopt.convert import convert as convert_model
 from sfopt.device import Device, device_names, load_device
 from sfopt.errors import SfoptError, UsageError
+from sfopt.interval import answer_text, read_intervals
 from sfopt.opset import supported_ops
 from sfopt.output import output_directory, write_file
 from sfopt.progress import progress_line
@@ -36,6 +39,7 @@ __all__ = [
     "main",
     "ops",
     "optimize",
+    "pack",
     "run_demo",
     "run_study",
     "verify",
@@ -205,6 +209,32 @@ def explain(
     for host in report.host_ops(result.imported.network):
         _print_lines([f"host: {host['op']} `{host['name']}`: {host['reason']}"])
     _print_lines([f"note: {note}" for note in report.import_notes(result)])
+
+
+@app.command()
+def pack(
+    instance: Annotated[Path, typer.Argument(help="CSV with the columns id,lower,upper,size.", show_default=False)],
+    capacity: Annotated[
+        str | None, typer.Option("--capacity", help="Bytes to stay within, e.g. 1048576 or 1M.")
+    ] = None,
+    minimize: Annotated[bool, typer.Option("--minimize", help="Find the least peak, not just one that fits.")] = False,
+    out: Annotated[Path | None, typer.Option("--out", help="File for the answer; standard output by default.")] = None,
+    time_limit: TimeLimit = 60.0,
+    seed: Seed = 0,
+) -> None:
+    """Place intervals that are live on [lower, upper) so that none overlaps another; exit 3 if that is proven impossible."""
+    if capacity is None and not minimize:
+        raise UsageError("pack needs --capacity BYTES, --minimize or both")
+    intervals = read_intervals(instance)
+    limit_bytes = None if capacity is None else parse_size(capacity)
+    packing = pack_intervals(intervals, limit_bytes, minimize=minimize, time_limit_s=time_limit, seed=seed)
+    check_packing(intervals, packing.offsets, packing.peak_bytes if limit_bytes is None else limit_bytes)
+    answer = answer_text(intervals, packing.offsets)
+    if out is None:
+        print(answer, end="")
+    else:
+        write_file(out, answer.encode())
+    errors.print(packing.summary, soft_wrap=True, highlight=False)
 
 
 @app.command()

@@ -13,6 +13,7 @@
     │   ├── OutputError          an output file cannot be written
     │   └── ProgramError         a program file is damaged or made for another device
     ├── InfeasibleError       3  no plan exists within the limits
+    ├── TimeLimitError        1  the time limit ended before an answer or a proof
     └── InternalError         1  a defect of sfopt itself
 
 A message is one line that names the thing, the value and the limit.
@@ -32,6 +33,7 @@ __all__ = [
     "ProgramError",
     "SfoptError",
     "SimulationFault",
+    "TimeLimitError",
     "UsageError",
 ]
 
@@ -106,6 +108,12 @@ class InfeasibleError(SfoptError):
     """No plan exists within the limits that were given."""
 
     exit_code = 3
+
+
+class TimeLimitError(SfoptError):
+    """The time limit ended with neither an answer nor a proof that there is none: not `InfeasibleError`, which is proven."""
+
+    exit_code = 1
 
 
 class InternalError(SfoptError):

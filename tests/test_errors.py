@@ -25,6 +25,7 @@ def test_every_exception_is_exported():
         (errors.CheckFailedError, 1),
         (errors.UsageError, 2),
         (errors.InfeasibleError, 3),
+        (errors.TimeLimitError, 1),
         (errors.InternalError, 1),
     ],
 )
