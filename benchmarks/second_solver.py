@@ -1,0 +1,83 @@
+"""The choice program of named networks solved twice: by CP-SAT with the planner's tricks, and by HiGHS through MathOpt without any.
+
+    python benchmarks/second_solver.py [--cache DIR] [--out DIR] [--device NAME] [--sram SIZE ...] [NAME|FILE.onnx ...]
+
+The first level, traffic, over every lean option. Exit code 1 if two optima differ. Writes `second_solver.md`.
+"""
+
+import argparse
+import tempfile
+import time
+from pathlib import Path
+
+from models import build_onnx
+
+from sfopt.allocate import Switches
+from sfopt.allocate.choice import ChoiceProgram, Known
+from sfopt.allocate.linear import Limits
+from sfopt.allocate.pricing import minimise
+from sfopt.allocate.problem import Problem
+from sfopt.allocate.second_opinion import solve_with_highs
+from sfopt.device import Device, load_device
+from sfopt.errors import InfeasibleError
+from sfopt.groups import Network
+from sfopt.importer import import_model
+from sfopt.plan import Status
+from sfopt.units import format_bytes, parse_size
+
+RESULTS = Path(__file__).parent / "results"
+NAMES = ("resnet50", "resnet152", "mobilenet_v2", "efficientnet_b1", "squeezenet", "resnet34", "yolov3", "retinanet")
+
+
+def compare(name: str, network: Network, device: Device, seconds: float) -> tuple[str, bool]:
+    """One line of the table, and whether both solvers agree."""
+    try:
+        problem = Problem.build(network, device, Switches())
+    except InfeasibleError as error:
+        return f"| {name} | {format_bytes(device.sram_bytes)} | no plan: {error} | | | | |", True
+    options, limits, found = problem.lean(), Limits(seconds), []
+    for solve in (
+        lambda p: minimise(p, "traffic", {}, limits, Switches(), None).answer,
+        lambda p: solve_with_highs(p.minimise("traffic", {}), limits),
+    ):
+        start = time.perf_counter()
+        answer = solve(ChoiceProgram(problem, options, Known(), Switches()))
+        found.append((answer, time.perf_counter() - start))
+    (cp_sat, cp_seconds), (highs, highs_seconds) = found
+    both = cp_sat.status is Status.OPTIMAL and highs.status is Status.OPTIMAL
+    agree = not both or cp_sat.value == highs.value
+    verdict = "same optimum" if both and agree else "DIFFERENT" if both else "one was not finished"
+    size = format_bytes(device.sram_bytes)
+    times = f"{cp_seconds:.1f} | {highs_seconds:.1f}"
+    return f"| {name} | {size} | {len(options)} | {cp_sat.value:,} | {highs.value:,} | {times} | {verdict} |", agree
+
+
+def main() -> None:
+    """Compare and write the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("networks", nargs="*", metavar="NAME|FILE.onnx")
+    parser.add_argument("--device", default="kcu1500")
+    parser.add_argument("--sram", nargs="*", default=["1M", "2M", "6M"])
+    parser.add_argument("--cache", type=Path, default=Path(tempfile.gettempdir()) / "sfopt-networks")
+    parser.add_argument("--out", type=Path, default=RESULTS)
+    parser.add_argument("--seconds", type=float, default=120.0, help="time limit of one solve")
+    arguments = parser.parse_args()
+    head = ("network", "scratchpad", "options", "CP-SAT", "HiGHS", "s", "s", "verdict")
+    lines, agreed = [f"| {' | '.join(head)} |", "|" + "---|" * len(head)], True
+    for name in arguments.networks or NAMES:
+        path = Path(name) if name.endswith(".onnx") else build_onnx(name, arguments.cache)
+        network = import_model(path).network
+        for size in arguments.sram:
+            line, agree = compare(
+                path.stem, network, load_device(arguments.device).with_sram(parse_size(size)), arguments.seconds
+            )
+            lines.append(line)
+            agreed = agreed and agree
+            print(line, flush=True)
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    (arguments.out / "second_solver.md").write_text("\n".join(lines) + "\n")
+    raise SystemExit(not agreed)
+
+
+if __name__ == "__main__":
+    main()
