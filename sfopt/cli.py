@@ -211,8 +211,8 @@ def pack(
     """Place intervals that are live on [lower, upper) so that none overlaps another; exit 3 if that is proven impossible."""
     if capacity is None and not minimize:
         raise UsageError("pack needs --capacity BYTES, --minimize or both")
-    intervals = read_intervals(instance)
     limit_bytes = None if capacity is None else parse_size(capacity)
+    intervals = read_intervals(instance)
     packing = pack_intervals(intervals, limit_bytes, minimize=minimize, time_limit_s=time_limit, seed=seed)
     check_packing(intervals, packing.offsets, packing.peak_bytes if limit_bytes is None else limit_bytes)
     answer = answer_text(intervals, packing.offsets)
