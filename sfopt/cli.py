@@ -20,7 +20,7 @@ from sfopt.backend import Disassembler, backend_names, load_backend
 from sfopt.check_packing import check_packing
 from sfopt.convert import convert as convert_model
 from sfopt.device import Device, device_names, load_device
-from sfopt.errors import SfoptError, UsageError
+from sfopt.errors import SfoptError, StoppedError, UsageError
 from sfopt.interval import answer_text, read_intervals
 from sfopt.opset import supported_ops
 from sfopt.output import output_directory, write_file
@@ -225,8 +225,8 @@ def pack(
     """Place intervals that are live on [lower, upper) so that none overlaps another; exit 3 if that is proven impossible."""
     if capacity is None and not minimize:
         raise UsageError("pack needs --capacity BYTES, --minimize or both")
-    intervals = read_intervals(instance)
     limit_bytes = None if capacity is None else parse_size(capacity)
+    intervals = read_intervals(instance)
     packing = pack_intervals(intervals, limit_bytes, minimize=minimize, time_limit_s=time_limit, seed=seed)
     check_packing(intervals, packing.offsets, packing.peak_bytes if limit_bytes is None else limit_bytes)
     answer = answer_text(intervals, packing.offsets)
@@ -322,7 +322,7 @@ def run_study(
                 )
         except KeyboardInterrupt as stop:
             kept = f"; {stop} and kept in `{database}`, the same command goes on from there" if str(stop) else ""
-            raise typer.Exit(_fail(f"interrupted{kept}", 130)) from None
+            raise StoppedError(f"interrupted{kept}") from None
         directory.publish(study.study_files(found))
     _print_study(found)
     _print_lines([f"written   {directory.target}"])

@@ -13,6 +13,7 @@
     │   ├── OutputError          an output file cannot be written
     │   └── ProgramError         a program file is damaged or made for another device
     ├── InfeasibleError       3  no plan exists within the limits
+    ├── StoppedError        130  stopped by the user, with something kept to go on from
     ├── TimeLimitError        1  the time limit ended before an answer or a proof
     └── InternalError         1  a defect of sfopt itself
 
@@ -33,6 +34,7 @@ __all__ = [
     "ProgramError",
     "SfoptError",
     "SimulationFault",
+    "StoppedError",
     "TimeLimitError",
     "UsageError",
 ]
@@ -108,6 +110,12 @@ class InfeasibleError(SfoptError):
     """No plan exists within the limits that were given."""
 
     exit_code = 3
+
+
+class StoppedError(SfoptError):
+    """The user stopped a run that kept what it had done."""
+
+    exit_code = 130
 
 
 class TimeLimitError(SfoptError):

@@ -3,17 +3,23 @@
 import errno
 import json
 import os
+import random
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
 import pytest
+from intervals import cut_rectangle
 from models import ModelBuilder
 from onnx import TensorProto, helper
 
+from sfopt import cli
+from sfopt.allocate.packing import Packing
+from sfopt.check_packing import check_packing
 from sfopt.cli import main
 from sfopt.examples import digits_model_path
+from sfopt.interval import read_intervals
 
 
 class Run:
@@ -246,6 +252,11 @@ def test_unwritable_output(sfopt: Run, tmp_path: Path) -> None:
         (("disasm", "absent.sfp"), "absent.sfp"),
         (("disasm", "MODEL"), "program"),
         (("check", "absent"), "absent"),
+        (("pack", "absent.csv", "--capacity", "10"), "cannot read `absent.csv`"),
+        (("pack", "MODEL", "--capacity", "10"), "is not a text file"),
+        (("pack", "MODEL"), "--capacity"),
+        (("pack", "MODEL", "--capacity", "0"), "size `0` is 0 bytes"),
+        (("pack", "--minimize"), "Missing argument"),
     ],
 )
 def test_wrong_usage_is_one_line(
@@ -294,6 +305,93 @@ def test_demo_refuses_an_unwritable_folder_before_it_runs(
     code, _, err = sfopt("demo", "--out", tmp_path / "file")
     assert code == 2
     assert one_line(err) == f"cannot write `{tmp_path / 'file'}`: not a directory"
+
+
+INTERVALS = "id,lower,upper,size\na,0,4,600\nb,2,6,400\nc,4,8,500\nd,6,8,100\n"
+
+
+@pytest.fixture
+def intervals(tmp_path: Path) -> Path:
+    path = tmp_path / "intervals.csv"
+    path.write_text(INTERVALS)
+    return path
+
+
+def test_pack_prints_the_instance_with_offsets(sfopt: Run, intervals: Path) -> None:
+    code, text, err = sfopt("pack", intervals, "--capacity", "1000")
+    assert code == 0
+    rows = [line.split(",") for line in text.splitlines()]
+    assert [",".join(row[:4]) for row in rows] == INTERVALS.splitlines()
+    assert rows[0][4] == "offset"
+    offsets = {row[0]: int(row[4]) for row in rows[1:]}
+    check_packing(read_intervals(intervals), offsets, 1000)
+    assert err.startswith("4 intervals, peak 1000 bytes, bound 1000 bytes, optimal, ")
+
+
+def test_pack_minimizes_into_a_file(sfopt: Run, intervals: Path, tmp_path: Path) -> None:
+    out = tmp_path / "new" / "answer.csv"
+    code, text, err = sfopt("pack", intervals, "--minimize", "--out", out)
+    assert (code, text) == (0, "")
+    assert err.startswith("4 intervals, peak 1000 bytes, bound 1000 bytes, optimal, ")
+    assert out.read_text().startswith("id,lower,upper,size,offset\na,0,4,600,")
+
+
+def test_pack_says_that_nothing_fits(sfopt: Run, intervals: Path, tmp_path: Path) -> None:
+    out = tmp_path / "answer.csv"
+    code, text, err = sfopt("pack", intervals, "--capacity", "999", "--out", out)
+    assert (code, text) == (3, "")
+    assert one_line(err) == (
+        "2 intervals that are live together, `b` the last to start, need 1000 bytes, capacity 999, short by 1"
+    )
+    assert not out.exists()
+
+
+def test_pack_proves_what_no_load_shows(sfopt: Run, tmp_path: Path) -> None:
+    path = tmp_path / "intervals.csv"
+    rows = ((0, 2, 5), (4, 6, 3), (0, 3, 4), (2, 5, 3), (2, 4, 2), (5, 6, 5), (3, 5, 2))
+    path.write_text("id,lower,upper,size\n" + "".join(f"{k},{a},{b},{z}\n" for k, (a, b, z) in enumerate(rows)))
+    code, _, err = sfopt("pack", path, "--capacity", "9")
+    assert code == 3
+    assert one_line(err) == "no packing of the 7 intervals stays within 9 bytes, proven; heaviest load 9 bytes"
+    code, _, err = sfopt("pack", path, "--capacity", "20", "--minimize")
+    assert code == 0
+    assert err.startswith("7 intervals, peak 10 bytes, bound 10 bytes, optimal, ")
+
+
+def test_pack_says_that_time_ran_out(sfopt: Run, tmp_path: Path) -> None:
+    path = tmp_path / "intervals.csv"
+    puzzle = cut_rectangle(random.Random(1), 400, 60, 100_000)
+    path.write_text("id,lower,upper,size\n" + "".join(f"{i.id},{i.lower},{i.upper},{i.size}\n" for i in puzzle))
+    code, text, err = sfopt("pack", path, "--capacity", "100000", "--time-limit", "0.5")
+    assert (code, text) == (1, "")
+    assert one_line(err).startswith(
+        "undecided after 0.5 s: no packing of the 400 intervals within 100000 bytes was found"
+    )
+    code, text, err = sfopt("pack", path, "--minimize", "--time-limit", "0.5")
+    assert code == 0
+    assert "bound 100000 bytes, feasible" in err
+    assert len(text.splitlines()) == 401
+
+
+def test_pack_checks_its_answer(sfopt: Run, intervals: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    wrong = Packing({"a": 0, "b": 500, "c": 0, "d": 500}, 900, 900, 0.0)
+    monkeypatch.setattr(cli, "pack_intervals", lambda *_, **__: wrong)
+    code, text, err = sfopt("pack", intervals, "--capacity", "1000")
+    assert (code, text) == (1, "")
+    assert one_line(err) == "interval `a` at 0 with 600 bytes overlaps `b` at 500, at time 2"
+
+
+def test_pack_names_the_line(sfopt: Run, intervals: Path) -> None:
+    intervals.write_text(INTERVALS.replace("6,8,100", "8,8,100"))
+    code, text, err = sfopt("pack", intervals, "--capacity", "1000")
+    assert (code, text) == (2, "")
+    assert one_line(err) == f"`{intervals}` line 5: upper 8 is not above lower 8"
+
+
+def test_pack_needs_a_capacity_or_a_wish(sfopt: Run, intervals: Path) -> None:
+    code, _, err = sfopt("pack", intervals)
+    assert code == 2
+    assert one_line(err) == "pack needs --capacity BYTES, --minimize or both"
 
 
 def test_installed_command_answers(tmp_path: Path) -> None:

@@ -25,6 +25,7 @@ def test_every_exception_is_exported():
         (errors.CheckFailedError, 1),
         (errors.UsageError, 2),
         (errors.InfeasibleError, 3),
+        (errors.StoppedError, 130),
         (errors.TimeLimitError, 1),
         (errors.InternalError, 1),
     ],
@@ -38,7 +39,7 @@ def test_exit_codes(branch, exit_code):
 def test_the_drawing_is_the_tree():
     drawn: dict[str, tuple[int, int | None]] = {}
     for line in errors.__doc__.splitlines():
-        match = re.match(r"^(?P<indent>    [│├└─ ]*)(?P<name>[A-Z]\w+)\s+(?P<code>\d)?", line)
+        match = re.match(r"^(?P<indent>    [│├└─ ]*)(?P<name>[A-Z]\w+)\s+(?P<code>\d+)?", line)
         if match:
             drawn[match["name"]] = (len(match["indent"]), int(match["code"]) if match["code"] else None)
         elif line.strip() == "SfoptError":
