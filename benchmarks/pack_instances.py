@@ -3,7 +3,8 @@
     python benchmarks/pack_instances.py [--instances DIR] [--out DIR]
 
 DIR holds files `NAME.CAPACITY.csv`: the ones that MiniMalloc publishes (https://github.com/google/minimalloc, folder
-`benchmarks/challenging`) or any others. Each is packed below its capacity, with each of `--seeds`, because luck is part of the time, and
+`benchmarks/challenging`) or any others. Each is packed below its capacity, with each of
+`--seeds`, because luck is part of the time, and
 then minimised. Puzzles are generated beside them: rectangles cut at random, which fit without a byte to spare. Writes
 `pack.json` and `pack.md`; without `--instances` the puzzles are only printed.
 """
@@ -117,8 +118,9 @@ def total(results: Sequence[dict[str, Any]]) -> str:
     wall_s = sum(result["within_capacity"][0]["wall_s"] for result in known)
     solved = sum(run["peak_bytes"] is not None for result in known for run in result["within_capacity"])
     return (
-        f"The {len(known)} instances with MiniMalloc's times: {solved} of {len(known) * len(by_seed)} runs solved; wall time {wall_s:.1f} s "
-        f"with seed 0; CPU time {by_seed[0]:.1f} s with seed 0, {statistics.mean(by_seed):.1f} s on average, {max(by_seed):.1f} s at worst; "
+        f"The {len(known)} instances with MiniMalloc's times: {solved} of {len(known) * len(by_seed)} runs solved; "
+        f"wall time {wall_s:.1f} s with seed 0; CPU time {by_seed[0]:.1f} s with seed 0, "
+        f"{statistics.mean(by_seed):.1f} s on average, {max(by_seed):.1f} s at worst; "
         f"MiniMalloc {sum(result['minimalloc_s'] for result in known):.1f} s."
     )
 
