@@ -155,10 +155,10 @@ def test_hidden_layers_of_a_classifier_lose_their_reshapes() -> None:
     assert graph.tensor(graph.outputs[0]).shape == (1, 6)
 
 
-def test_channel_shuffle_stays_and_says_so() -> None:
+def test_a_shuffle_of_rows_stays_and_says_so() -> None:
     m = ModelBuilder()
-    x = m.add("Reshape", m.conv(m.input((1, 3, 4, 4)), 3, 6), m.constant([1, 2, 3, 4, 4], "int64"))
-    x = m.add("Reshape", m.add("Transpose", x, perm=[0, 2, 1, 3, 4]), m.constant([1, 6, 4, 4], "int64"))
+    x = m.add("Reshape", m.conv(m.input((1, 3, 4, 4)), 3, 6), m.constant([1, 6, 2, 2, 4], "int64"))
+    x = m.add("Reshape", m.add("Transpose", x, perm=[0, 1, 3, 2, 4]), m.constant([1, 6, 4, 4], "int64"))
     graph = assert_passes_keep(m.build(m.conv(x, 6, 2)))
     assert count(graph)["Transpose"] == 1
     assert any(
