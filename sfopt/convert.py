@@ -142,11 +142,11 @@ def _converted(function: Any) -> bytes:
     import tensorflow as tf
     import tf2onnx
 
-    # The inputs of the model, and behind them constants that it captured.
-    inputs = [t.name for t in function.inputs if t.dtype != tf.resource]
-    outputs = [t.name for t in function.outputs]
     given = [t.name for t in tf.nest.flatten(function.structured_input_signature) if isinstance(t, tf.TensorSpec)]
-    names = {**dict(zip(inputs, given, strict=False)), **{t.name: n for n, t in function.structured_outputs.items()}}
+    # Behind the model's own inputs the function has the variables and constants that it captured; they are frozen.
+    inputs = [t.name for t in function.inputs[: len(given)]]
+    outputs = [t.name for t in function.outputs]
+    names = {**dict(zip(inputs, given, strict=True)), **{t.name: n for n, t in function.structured_outputs.items()}}
     definition = tf2onnx.tf_loader.from_function(function, inputs, outputs)
     with tf.device("/cpu:0"), tf.Graph().as_default() as frozen, _small_heap():
         tf.import_graph_def(definition, name="")

@@ -30,6 +30,11 @@ _ROWS = (
     ("AveragePool, QLinearAveragePool", "pooling group", "2-D, with or without padding in the count"),
     ("GlobalAveragePool, ReduceMean", "global-mean group", "over height and width"),
     ("Concat, QLinearConcat", "copy group", "along channels; each operand requantised by a table where scales differ"),
+    (
+        "Split, Slice, SpaceToDepth, channel shuffles",
+        "folded or convolution group",
+        "of channels; the convolution behind reads the whole map, or one with a single 1 a row copies it",
+    ),
     ("Resize, Upsample", "resize group", "nearest neighbour by whole factors"),
     ("Pad", "folded", "zeros before a convolution or pool"),
     (

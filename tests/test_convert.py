@@ -250,6 +250,7 @@ def test_known_networks(name: str, operators: dict[str, int]) -> None:
     found = count(graph)
     assert not {"Transpose", "BatchNormalization", "Pad", "MatMul", "Identity"} & found.keys()
     assert {k: found[k] for k in operators} == operators
+    assert graph.inputs == ("input",), "constants that the model captured are no inputs"
     assert graph.tensor("input").shape == (1, 3, 224, 224)
     assert graph.tensor("output").shape == (1, 1000)
 
