@@ -66,7 +66,7 @@ class ChoiceProgram:
         return Choice(dict(sorted(chosen.items())), frozenset(m for m, r in self.r.items() if answer.values[r]))
 
     def hint(self, choice: Choice) -> Mapping[int, int]:
-        """Column values of a choice, by key where the very option is not among these."""
+        """Column values of a choice; an option that is not among these very ones counts as not taken."""
         hint = {r: int(m in choice.resident) for m, r in self.r.items()}
         taken = {id(o) for o in choice.options.values()}
         return hint | {x: int(id(o) in taken) for x, o in zip(self.x, self.options, strict=True)}

@@ -80,9 +80,9 @@ def _tighten(
             if complete or late:
                 return answer
             margin *= 20
-        elif complete or (answer.status is Status.OPTIMAL and best.value - bound <= margin):
-            return best
-        elif late:
+        elif answer.status is Status.OPTIMAL and (complete or best.value - bound <= margin):
+            return replace(best, status=Status.OPTIMAL, bound=best.value)
+        elif complete or late:  # a proof over fewer options than these is none
             proven = max(0, min(best.value, ceil(bound - SLACK * abs(bound))))
             return replace(best, status=Status.FEASIBLE, bound=proven)
         else:
