@@ -134,7 +134,8 @@ def _compute(
                 outcomes[point.key] = outcome
                 progress("plan", kept + len(outcomes), total)
     except KeyboardInterrupt:
-        raise KeyboardInterrupt(f"{kept + len(outcomes)} of {total} points are done") from None
+        done = kept + sum(store.get(point) is not None for point in missing.values())  # it may come right after a `put`
+        raise KeyboardInterrupt(f"{done} of {total} points are done") from None
     return outcomes
 
 
