@@ -34,7 +34,7 @@ PLACE_SECONDS = 4.0
 """First time given to the placement of all."""
 FIRST_BUDGET = 16
 """The first budget above 0 is the largest map by this."""
-BUDGET_GROWTH = 4
+BUDGET_GROWTH = 8
 """From one budget to the next."""
 TIDY_SECONDS = 0.5
 """Time given to finding, among equal choices, one that is easy to place."""

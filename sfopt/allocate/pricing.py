@@ -60,7 +60,9 @@ def minimise(
 
     def find() -> tuple[Option, ...]:
         kept = _within(program, rows, costs, _with_slack(answer.value - bound, bound))
-        second = relaxed(kept, _left(limits, deadline), "pdlp")
+        second = (
+            relaxed(kept, _left(limits, deadline), "pdlp") if level != "peak" else None
+        )  # few options have a price there
         if second is not None:
             kept = _within(program, kept, second[1], _with_slack(answer.value - second[0], second[0]))
         return tuple(o for x, o in zip(program.x, options, strict=True) if kept.high[x])
