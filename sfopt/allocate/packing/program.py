@@ -4,13 +4,17 @@
 |---|---|
 | y(i) in [0, ceiling - size(i)] | offset of block i, in units |
 | P in [floor, ceiling] | peak, minimised |
+| k(i) | a bank boundary at or below block i, for blocks that must be apart from others; `bank` units a bank |
+| b(i, j) in {0, 1} | block i lies below block j, which it must be apart from |
 
 | constraint | posted by |
 |---|---|
 | [y(i), y(i) + size(i)) are disjoint over the blocks of a section, for each section | `_sections` |
 | y(i) + size(i) <= P | `_peak` |
-| y(i) <= y(j) for equal blocks i < j | `_equal_blocks` |
-| 2 y(i) + size(i) <= P for the first of the blocks with the largest area: a packing upside down is one | `_upside_down` |
+| bank k(i) <= y(i) | `_banks_apart` |
+| y(i) + size(i) <= bank k(j) if b(i, j), else y(j) + size(j) <= bank k(i), for i, j apart | `_banks_apart` |
+| y(i) <= y(j) for blocks i < j that could change places | `_twins` |
+| 2 y(i) + size(i) <= P for the first of the blocks with the largest area: a packing upside down is one, unless banks count | `_upside_down` |
 """
 
 import math
@@ -51,9 +55,11 @@ def solve_program(stack: Stack, floor: int, ceiling: int, *, effort: float, dead
     offsets = [model.new_int_var(0, ceiling - block.size, block.id) for block in stack.blocks]
     peak = model.new_int_var(floor, ceiling, "peak")
     _sections(model, stack, offsets)
-    _equal_blocks(model, stack, offsets)
+    _banks_apart(model, stack, offsets, ceiling)
+    _twins(model, stack, offsets)
     _peak(model, stack, offsets, peak)
-    _upside_down(model, stack, offsets, peak)
+    if not stack.apart:
+        _upside_down(model, stack, offsets, peak)
     model.minimize(peak)
     solver = cp_model.CpSolver()
     solver.parameters.num_workers = 1
@@ -104,14 +110,30 @@ def _peak(model: cp_model.CpModel, stack: Stack, offsets: Sequence[cp_model.IntV
         model.add(offset + block.size <= peak)
 
 
-def _equal_blocks(model: cp_model.CpModel, stack: Stack, offsets: Sequence[cp_model.IntVar]) -> None:
-    """y(i) <= y(j) for equal blocks i < j."""
-    earlier: dict[tuple[int, int, int], cp_model.IntVar] = {}
-    for offset, block in zip(offsets, stack.blocks, strict=True):
-        shape = block.first, block.end, block.size
-        if shape in earlier:
-            model.add(earlier[shape] <= offset)
-        earlier[shape] = offset
+def _banks_apart(model: cp_model.CpModel, stack: Stack, offsets: Sequence[cp_model.IntVar], ceiling: int) -> None:
+    """Bank k(i) <= y(i); y(i) + size(i) <= bank k(j) if b(i, j), else y(j) + size(j) <= bank k(i), for i, j apart.
+
+    The largest k(i) that the first allows is the bank in which block i begins: the second asks that the upper one of the two begins in
+    a bank behind the lower one's top.
+    """
+    boundaries: dict[int, cp_model.IntVar] = {}
+    for index in sorted({index for pair in stack.apart for index in pair}):
+        boundaries[index] = model.new_int_var(0, ceiling // stack.bank, f"bank {index}")
+        model.add(stack.bank * boundaries[index] <= offsets[index])
+    for one, other in sorted(stack.apart):
+        below = model.new_bool_var(f"{one} below {other}")
+        for lower, upper, literal in ((one, other, below), (other, one, below.negated())):
+            top = offsets[lower] + stack.blocks[lower].size
+            model.add(top <= stack.bank * boundaries[upper]).only_enforce_if(literal)
+
+
+def _twins(model: cp_model.CpModel, stack: Stack, offsets: Sequence[cp_model.IntVar]) -> None:
+    """y(i) <= y(j) for blocks i < j that could change places."""
+    earlier: dict[int, cp_model.IntVar] = {}
+    for offset, twin in zip(offsets, stack.twins, strict=True):
+        if twin in earlier:
+            model.add(earlier[twin] <= offset)
+        earlier[twin] = offset
 
 
 def _upside_down(
@@ -119,8 +141,8 @@ def _upside_down(
 ) -> None:
     """2 y(i) + size(i) <= P for the first of the blocks with the largest area.
 
-    The mirror image of a packing below P is one. Of equal blocks the first is the lowest: if it lies in the upper half, all do, and
-    the lowest one of the mirror image lies in the lower half.
+    The mirror image of a packing below P is one, unless banks count: their boundaries are not mirrored. Of equal blocks the first is
+    the lowest: if it lies in the upper half, all do, and the lowest one of the mirror image lies in the lower half.
     """
     areas = [block.sections * block.size for block in stack.blocks]
     largest = areas.index(max(areas))
