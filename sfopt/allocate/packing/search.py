@@ -9,11 +9,11 @@ A node takes the lowest floor, of its sections the one with the fewest candidate
 does and the floor rises to the next height at which something can rest. Stretches of sections that no remaining block connects are
 solved one by one, and each remainder that failed is remembered, whatever led to it.
 
-All of this holds under the bank rule as well, with "on top of" read as: at the other's top, or at the next bank behind it if the two
-are apart. Take any placement, and move its blocks, in the order of their offsets, each down to the highest top (next bank) among
-those before it that share a section with it. That is no higher than where it was, because those before it only moved down and a next
-bank falls with the top before it; and it overlaps and shares a bank with none of them. Repeated until nothing moves, it leaves every
-block on the floor or on another one, which has a lower offset: the canonical form. So in the order of offsets
+All of this holds under the bank rule as well, with "on top of" read as: at the other's top, or at the next bank behind it if the
+two are apart. Take any placement, and move its blocks, in the order of their offsets, each down to the highest top (next bank)
+among those before it that share a section with it. That is no higher than where it was, because those before it only moved down
+and a next bank falls with the top before it; and it overlaps and shares a bank with none of them. Repeated until nothing moves,
+it leaves every block on the floor or on another one, which has a lower offset: the canonical form. So in the order of offsets
 
 - the next block lies where those before it let it *rest*, exactly;
 - if none lies on the floor of a section, its lowest waiting block lies where it rests now, or on one that is not in the section and

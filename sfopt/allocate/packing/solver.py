@@ -8,6 +8,7 @@ import time
 from sfopt.allocate.packing.first_fit import first_fit
 from sfopt.allocate.packing.orders import Orders, fixed_ranks
 from sfopt.allocate.packing.program import solve_program
+from sfopt.allocate.packing.repair import repair
 from sfopt.allocate.packing.search import search
 from sfopt.allocate.packing.stack import Stack
 
@@ -59,6 +60,9 @@ class StackSolver:
             if nodes == 0:
                 break
             last_node -= nodes
+        if self.offsets is not None and self.peak > goal and time.monotonic() < deadline_s:
+            effort = FIRST_EFFORT * 2**self._turns
+            self._keep(repair(self.stack, self.offsets, goal, effort=effort, deadline_s=deadline_s, seed=self._seed))
         if self.peak > goal and time.monotonic() < deadline_s:
             self._prove(goal, FIRST_EFFORT * 2**self._turns, deadline_s)
         self._turns += 1

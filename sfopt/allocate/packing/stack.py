@@ -10,7 +10,7 @@ addresses it means that the upper one of the two lies at or above the `next_bank
 import math
 from bisect import bisect_left
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
 
@@ -84,6 +84,12 @@ class Stack:
             twins.append(known)
         return tuple(twins)
 
+    def part(self, kept: Sequence[int]) -> "Stack":
+        """The stack of some of the blocks, ascending indices, in the same sections."""
+        position = {index: at for at, index in enumerate(kept)}
+        pairs = frozenset((position[a], position[b]) for a, b in self.apart if a in position and b in position)
+        return replace(self, blocks=tuple(self.blocks[index] for index in kept), apart=pairs)
+
     def next_bank(self, top: int) -> int:
         """The lowest offset whose bank no block that ends at `top` touches."""
         return -(-top // self.bank) * self.bank
@@ -98,8 +104,8 @@ def split_into_stacks(
 ) -> list[Stack]:
     """One stack for each stretch of time in which something is always live; `apart` holds pairs of indices into `intervals`.
 
-    Pairs that are never live together restrict nothing. A stack's unit is the largest common divisor of its sizes, and of the bank if
-    it has pairs: pushed down as far as they go, all intervals lie at multiples of it.
+    Pairs that are never live together restrict nothing. A stack's unit is the largest common divisor of its sizes, and of the bank
+    if it has pairs: pushed down as far as they go, all intervals lie at multiples of it.
     """
     return [_stack(intervals, part, apart, bank_bytes) for part in _parts(intervals)]
 
