@@ -13,8 +13,11 @@ from sfopt.allocate.packing.stack import Stack
 
 __all__ = ["repair"]
 
-RADII = (0, 1, 2, 4, 8)
+RADII = (0, 1, 2, 4, 8, 16, 32)
 """Sections on either side of a block that is too high that are solved anew, one after the other until the block is low enough."""
+
+LEAST_EFFORT = 2e-4
+"""What a solve counts as at least: to build a program and to refuse it at once takes time as well."""
 
 LARGEST_SHARE = 0.5
 """Of the blocks: with more of them free, the program of all is the better one."""
@@ -30,7 +33,7 @@ class _Budget:
 def repair(
     stack: Stack, offsets: Sequence[int], goal: int, *, effort: float, deadline_s: float, seed: int
 ) -> tuple[int, ...]:
-    """The packing, with as many as possible of its blocks that end above `goal` units moved below it; never a higher peak.
+    """The packing, with blocks that end above `goal` units lowered where that was found possible; never a higher peak.
 
     `effort` as for `solve_program`, for all of them together.
     """
@@ -39,17 +42,25 @@ def repair(
         for radius in RADII:
             if mended[index] + block.size <= goal or budget.effort <= 0:
                 break
-            free = [
-                other
-                for other, b in enumerate(stack.blocks)
-                if b.first < block.end + radius and block.first - radius < b.end
-            ]
+            free = _around(stack, mended, index, radius, goal)
             if len(free) > LARGEST_SHARE * len(stack.blocks):
                 break
             _solve_anew(stack, mended, free, goal, budget)
-        if mended[index] + block.size > goal:
-            break
     return tuple(mended)
+
+
+def _around(stack: Stack, offsets: Sequence[int], index: int, radius: int, goal: int) -> list[int]:
+    """The blocks up to `radius` sections from a block, without those that are too high themselves but share no section with it.
+
+    Those have their own turn: here, they would only forbid what helps this block.
+    """
+    block, free = stack.blocks[index], []
+    for other, b in enumerate(stack.blocks):
+        near = b.first < block.end + radius and block.first - radius < b.end
+        beside = b.first < block.end and block.first < b.end
+        if beside or (near and offsets[other] + b.size <= goal):
+            free.append(other)
+    return free
 
 
 def _solve_anew(stack: Stack, offsets: list[int], free: Sequence[int], goal: int, budget: _Budget) -> None:
@@ -64,7 +75,7 @@ def _solve_anew(stack: Stack, offsets: list[int], free: Sequence[int], goal: int
         seed=budget.seed,
         rooms=_rooms(stack, offsets, free),
     )
-    budget.effort -= proof.effort
+    budget.effort -= max(proof.effort, LEAST_EFFORT)
     for index, offset in zip(free, proof.offsets or (), strict=False):
         offsets[index] = offset
 

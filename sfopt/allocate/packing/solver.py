@@ -43,6 +43,7 @@ class StackSolver:
         self.bound = max(stack.loads)
         self.offsets: tuple[int, ...] | None = None
         self.peak = ceiling + 1
+        self._rough: tuple[int, ...] = ()  # the one to mend: the best, if there is one
         self._seed = seed
         self._orders = Orders(stack, seed)
         self._exhausted = self.bound - 1  # the whole tree was searched for this peak, in vain
@@ -52,17 +53,17 @@ class StackSolver:
     def take_turn(self, goal: int, deadline_s: float) -> None:
         """Look for a packing with a peak of at most `goal`, or lower than the best so far, and for a better bound."""
         if self._turns == 0:
-            for ranks in fixed_ranks(self.stack):
-                self._keep(first_fit(self.stack, ranks))
+            fits = [first_fit(self.stack, ranks) for ranks in fixed_ranks(self.stack)]
+            self._rough = min(fits, key=self.stack.peak)
+            self._keep(self._rough)
         last_node = FIRST_NODES << self._turns
         while self.peak > goal and last_node > 0 and time.monotonic() < deadline_s:
             nodes = self._search(goal, deadline_s)
             if nodes == 0:
                 break
             last_node -= nodes
-        if self.offsets is not None and self.peak > goal and time.monotonic() < deadline_s:
-            effort = FIRST_EFFORT * 2**self._turns
-            self._keep(repair(self.stack, self.offsets, goal, effort=effort, deadline_s=deadline_s, seed=self._seed))
+        if self.peak > goal and time.monotonic() < deadline_s:
+            self._mend(goal, FIRST_EFFORT * 2**self._turns, deadline_s)
         if self.peak > goal and time.monotonic() < deadline_s:
             self._prove(goal, FIRST_EFFORT * 2**self._turns, deadline_s)
         self._turns += 1
@@ -70,6 +71,7 @@ class StackSolver:
     def _keep(self, offsets: tuple[int, ...] | None) -> None:
         if offsets is not None and self.stack.peak(offsets) < self.peak:
             self.offsets, self.peak = offsets, self.stack.peak(offsets)
+            self._rough = offsets
 
     def _search(self, goal: int, deadline_s: float) -> int:
         """One order of blocks, tried on each peak of the ladder; the nodes it took, 0 if there is nothing left to search."""
@@ -91,6 +93,12 @@ class StackSolver:
         lowest, highest = max(goal, self._exhausted + 1), self.peak - 1
         shares = AIMS[self._runs % len(AIMS)]
         return sorted({lowest + int(share * (highest - lowest)) for share in shares}) if lowest <= highest else []
+
+    def _mend(self, goal: int, effort: float, deadline_s: float) -> None:
+        """Lower what is too high in the best packing, or in a first fit while there is none below the ceiling."""
+        rough = repair(self.stack, self._rough, goal, effort=effort, deadline_s=deadline_s, seed=self._seed)
+        self._keep(rough)
+        self._rough = rough
 
     def _prove(self, goal: int, effort: float, deadline_s: float) -> None:
         proof = solve_program(self.stack, goal, self.peak - 1, effort=effort, deadline_s=deadline_s, seed=self._seed)
