@@ -58,10 +58,11 @@ def solve_program(
     deadline_s: float,
     seed: int,
     rooms: Sequence[Ranges] | None = None,
+    hint: Sequence[int] | None = None,
 ) -> Proof:
     """Find a packing with a peak of at most `ceiling` units, or prove that there is none; no peak below `floor` is of use.
 
-    `rooms`: for each block, the offsets [low, high] that it may have, if not all; twins must have the same.
+    `rooms`: for each block, the offsets [low, high] that it may have, if not all; twins must have the same. `hint`: offsets to try.
     `effort` is in CP-SAT's deterministic time, of which a unit is some tens of seconds; `deadline_s` is a time of `time.monotonic`.
     One worker: without a deadline, the same arguments give the same result.
     """
@@ -80,6 +81,8 @@ def solve_program(
     if not stack.apart and rooms is None:
         _upside_down(model, stack, offsets, peak)
     model.minimize(peak)
+    for offset, value in zip(offsets, hint or (), strict=False):
+        model.add_hint(offset, value)
     solver = cp_model.CpSolver()
     solver.parameters.num_workers = 1
     solver.parameters.random_seed = seed

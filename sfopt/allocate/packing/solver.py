@@ -8,7 +8,7 @@ import time
 from sfopt.allocate.packing.first_fit import first_fit
 from sfopt.allocate.packing.orders import Orders, fixed_ranks
 from sfopt.allocate.packing.program import solve_program
-from sfopt.allocate.packing.repair import repair
+from sfopt.allocate.packing.sweep import sweep
 from sfopt.allocate.packing.search import search
 from sfopt.allocate.packing.stack import Stack
 
@@ -43,7 +43,7 @@ class StackSolver:
         self.bound = max(stack.loads)
         self.offsets: tuple[int, ...] | None = None
         self.peak = ceiling + 1
-        self._rough: tuple[int, ...] = ()  # the one to mend: the best, if there is one
+        self._rough: tuple[int, ...] = ()  # of a first fit, whatever its peak
         self._seed = seed
         self._orders = Orders(stack, seed)
         self._exhausted = self.bound - 1  # the whole tree was searched for this peak, in vain
@@ -63,7 +63,7 @@ class StackSolver:
                 break
             last_node -= nodes
         if self.peak > goal and time.monotonic() < deadline_s:
-            self._mend(goal, FIRST_EFFORT * 2**self._turns, deadline_s)
+            self._sweep(goal, FIRST_EFFORT * 2**self._turns, deadline_s)
         if self.peak > goal and time.monotonic() < deadline_s:
             self._prove(goal, FIRST_EFFORT * 2**self._turns, deadline_s)
         self._turns += 1
@@ -71,7 +71,6 @@ class StackSolver:
     def _keep(self, offsets: tuple[int, ...] | None) -> None:
         if offsets is not None and self.stack.peak(offsets) < self.peak:
             self.offsets, self.peak = offsets, self.stack.peak(offsets)
-            self._rough = offsets
 
     def _search(self, goal: int, deadline_s: float) -> int:
         """One order of blocks, tried on each peak of the ladder; the nodes it took, 0 if there is nothing left to search."""
@@ -94,11 +93,12 @@ class StackSolver:
         shares = AIMS[self._runs % len(AIMS)]
         return sorted({lowest + int(share * (highest - lowest)) for share in shares}) if lowest <= highest else []
 
-    def _mend(self, goal: int, effort: float, deadline_s: float) -> None:
-        """Lower what is too high in the best packing, or in a first fit while there is none below the ceiling."""
-        rough = repair(self.stack, self._rough, goal, effort=effort, deadline_s=deadline_s, seed=self._seed)
-        self._keep(rough)
-        self._rough = rough
+    def _sweep(self, goal: int, effort: float, deadline_s: float) -> None:
+        former = self.offsets or self._rough
+        swept = sweep(self.stack, former, goal, effort=effort, deadline_s=deadline_s, seed=self._seed)
+        self._keep(swept.offsets)
+        if swept.refused:
+            self.bound = max(self.bound, goal + 1)
 
     def _prove(self, goal: int, effort: float, deadline_s: float) -> None:
         proof = solve_program(self.stack, goal, self.peak - 1, effort=effort, deadline_s=deadline_s, seed=self._seed)
