@@ -6,14 +6,15 @@ are optimal.
 """
 
 import time
+from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from sfopt.allocate.choice import ChoiceProgram, Known
 from sfopt.allocate.cuts import Cut, cut_from, step_floors, weaker
-from sfopt.allocate.linear import Limits
+from sfopt.allocate.linear import Limits, solve_with_cp_sat
 from sfopt.allocate.options import Option
-from sfopt.allocate.placement import ROUNDS, PlacementResult, place
+from sfopt.allocate.placement import Placement, PlacementResult, place
 from sfopt.allocate.pricing import minimise
 from sfopt.allocate.problem import Choice, Problem
 from sfopt.allocate.rectangles import Layout, rectangles
@@ -27,12 +28,12 @@ __all__ = ["Outcome", "Progress", "Solution", "solve", "traffic_bound"]
 Progress = Callable[[str, int, int], None]
 """Called with a level's name, its best value and its bound."""
 
-EXPLAIN_SECONDS = 1.0
-"""Longest single placement solve while a failed placement is explained."""
-PLACE_SECONDS = 4.0
-"""First time given to the placement of all."""
-TIDY_SECONDS = 0.5
-"""Time given to finding, among equal choices, one that is easy to place."""
+EXPLAIN_TURNS = 1
+"""Turns of one placement while a failed placement is explained."""
+HEIGHT_TURNS = 4
+"""Turns for the height of a cut."""
+TIDY_EFFORT = 0.06
+"""Deterministic time given to finding, among equal choices, one that is easy to place: half a second."""
 
 
 @dataclass(frozen=True)
@@ -70,10 +71,9 @@ class _Search:
     pools: dict[tuple[tuple[str, int], ...], tuple[Option, ...]] = field(default_factory=dict)
     """(level, value) in order -> options that a choice with these values may hold."""
 
-    def left(self, at_most: float | None = None) -> Limits:
+    def left(self) -> Limits:
         """Limits for one solve within the time that is left."""
-        seconds = max(0.0, self.deadline - time.monotonic())
-        return Limits(seconds if at_most is None else min(seconds, at_most), self.limits.seed, self.limits.workers)
+        return replace(self.limits, seconds=max(0.0, self.deadline - time.monotonic()))
 
     @property
     def out_of_time(self) -> bool:
@@ -110,20 +110,20 @@ def solve(
 def _place(search: _Search, layout: Layout) -> tuple[PlacementResult, Cut | None]:
     """A placement as low as the choice promised, or a reason why there is none; neither when time runs out.
 
-    The whole program gets a few seconds, then a look at its steps and windows, each far smaller, then twice as many, and so on.
+    After the first turn of the whole come its steps and windows, each far smaller; then further turns, each twice as long.
     """
-    target, seconds, rounds = search.values["peak"], PLACE_SECONDS, ROUNDS
+    target, device, turns = search.values["peak"], search.problem.device, 0
     constructive = search.switches.constructive_placement
+    placement = Placement(layout, device, target, search.limits.seed, constructive=constructive)
     while True:
-        device, limits = search.problem.device, search.left(seconds)
-        placed = place(layout, device, target, limits, constructive=constructive, rounds=rounds)
-        if search.out_of_time or placed.peak_bytes == target:
+        placement.take_turn(search.deadline)
+        placed, turns = placement.result, turns + 1
+        if search.out_of_time or (placed.offsets is not None and placed.peak_bytes <= target):
             return placed, None
-        if placed.bound_bytes > target or seconds == PLACE_SECONDS:
+        if placed.bound_bytes > target or turns == 1:
             cut = _explain(search, layout, placed.bound_bytes)
-            if cut is not None:
+            if cut is not None or search.out_of_time:
                 return placed, cut
-        seconds, rounds = 2 * seconds, 8 * rounds
 
 
 def _choose(search: _Search) -> Choice | None:
@@ -225,8 +225,8 @@ def _tidy(search: _Search, choice: Choice) -> Choice:
     """Among choices with the same values, one with little in the scratchpad: easier to place. Costs nothing that was proven."""
     fixed = {name: search.values[name] for name in search.order}
     program = ChoiceProgram(search.problem, _final_pool(search), search.known, search.switches)
-    priced = minimise(program, "volume", fixed, search.left(TIDY_SECONDS), search.switches, program.hint(choice))
-    return program.choice(priced.answer) or choice
+    rows, limits = program.minimise("volume", fixed), replace(search.left(), effort=TIDY_EFFORT)
+    return program.choice(solve_with_cp_sat(rows, limits, program.hint(choice))) or choice
 
 
 def _better(search: _Search, best: Solution | None, found: Solution, peak_bytes: int) -> Solution:
@@ -255,29 +255,51 @@ def _explain(search: _Search, layout: Layout, bound_bytes: int) -> Cut | None:
         windows = sorted(range(max(1, steps - width + 1)), key=lambda s: (-sum(load[s : s + width]), s))
         for start in windows[:12]:
             part = layout.part(layout.live_at(start, start + width - 1))
-            bound = _bound(search, part, target)
+            bound = _bound(search, part, EXPLAIN_TURNS)
             if bound > target:
-                return _shrunk(search, part, bound, target)
+                return _shrunk(search, part, bound)
             if search.out_of_time:
                 return None
-    return cut_from(layout, bound_bytes) if bound_bytes > target else None
+    if bound_bytes <= target:
+        return None
+    if not search.switches.step_cuts:
+        return cut_from(layout, bound_bytes)
+    return _shrunk(search, *_narrowed(search, layout, bound_bytes))
 
 
-def _bound(search: _Search, part: Layout, target: int) -> int:
-    return place(part, search.problem.device, target, search.left(EXPLAIN_SECONDS)).bound_bytes
+def _bound(search: _Search, part: Layout, turns: int) -> int:
+    """What is proven of a part's height in so many turns."""
+    target, device = search.values["peak"], search.problem.device
+    return place(part, device, target, search.left(), turns=turns).bound_bytes
 
 
-def _shrunk(search: _Search, part: Layout, bound: int, target: int) -> Cut:
-    """Drop or shrink items one by one while the rest still proves the point."""
+def _narrowed(search: _Search, layout: Layout, bound_bytes: int) -> tuple[Layout, int]:
+    """A window of a layout that cannot be placed as promised, as short as bisection proves the same of, and its bound."""
+    target, steps = search.values["peak"], max(r.last for r in layout.items) + 1
+    bounds = {(0, steps - 1): bound_bytes}
+
+    def fails(first: int, last: int) -> bool:
+        part = layout.part(layout.live_at(first, last))
+        bounds[first, last] = _bound(search, part, EXPLAIN_TURNS)
+        return bounds[first, last] > target
+
+    last = bisect_left(range(steps - 1), True, key=lambda step: fails(0, step))
+    first = bisect_left(range(last), True, key=lambda step: not fails(step + 1, last))
+    return layout.part(layout.live_at(first, last)), bounds[first, last]
+
+
+def _shrunk(search: _Search, part: Layout, bound: int) -> Cut:
+    """Drop or shrink items one by one while the rest still proves the point; then prove as much height of it as a few turns can."""
+    target = search.values["peak"]
     names = [r.name for r in sorted(part.items, key=lambda r: (r.size_bytes, r.name))]
     for name in names:
         index = next(i for i, r in enumerate(part.items) if r.name == name)
         for smaller in weaker(part, _final_pool(search), index):
-            height = _bound(search, smaller, target) if not search.out_of_time else target
+            height = _bound(search, smaller, EXPLAIN_TURNS) if not search.out_of_time else target
             if height > target:
                 part, bound = smaller, height
                 break
-    return cut_from(part, bound)
+    return cut_from(part, max(bound, _bound(search, part, HEIGHT_TURNS)))
 
 
 def _final_pool(search: _Search) -> tuple[Option, ...]:

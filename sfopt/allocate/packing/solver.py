@@ -8,9 +8,9 @@ import time
 from sfopt.allocate.packing.first_fit import first_fit
 from sfopt.allocate.packing.orders import Orders, fixed_ranks
 from sfopt.allocate.packing.program import solve_program
-from sfopt.allocate.packing.sweep import sweep
 from sfopt.allocate.packing.search import search
 from sfopt.allocate.packing.stack import Stack
+from sfopt.allocate.packing.sweep import sweep
 
 __all__ = ["StackSolver"]
 
@@ -19,6 +19,12 @@ FIRST_NODES = 3000
 
 FIRST_EFFORT = 0.01
 """Deterministic time of the program's first turn: about as long."""
+
+SWEEP_EFFORT = 0.1
+"""Deterministic time of the first sweep, at most. One that goes well needs a tenth of it, but for one section that is hard."""
+
+SWEEPLESS_TURNS = 3
+"""Turns without a sweep if no banks count. Then a section's load says nearly all, and the search seldom needs help."""
 
 RUN_LENGTH = 2
 """Nodes of the shortest search, in blocks. One that is right at once takes one node a block."""
@@ -37,7 +43,7 @@ class StackSolver:
     `ceiling`.
     """
 
-    def __init__(self, stack: Stack, ceiling: int, seed: int) -> None:
+    def __init__(self, stack: Stack, ceiling: int, seed: int, *, constructive: bool = True) -> None:
         self.stack = stack
         self.ceiling = ceiling
         self.bound = max(stack.loads)
@@ -45,6 +51,7 @@ class StackSolver:
         self.peak = ceiling + 1
         self._rough: tuple[int, ...] = ()  # of a first fit, whatever its peak
         self._seed = seed
+        self._constructive = constructive
         self._orders = Orders(stack, seed)
         self._exhausted = self.bound - 1  # the whole tree was searched for this peak, in vain
         self._turns = 0
@@ -52,6 +59,14 @@ class StackSolver:
 
     def take_turn(self, goal: int, deadline_s: float) -> None:
         """Look for a packing with a peak of at most `goal`, or lower than the best so far, and for a better bound."""
+        if self._constructive:
+            self._construct(goal, deadline_s)
+        if self.peak > goal and time.monotonic() < deadline_s:
+            self._prove(goal, FIRST_EFFORT * 2**self._turns, deadline_s)
+        self._turns += 1
+
+    def _construct(self, goal: int, deadline_s: float) -> None:
+        """The turn without its last part, which can do without these."""
         if self._turns == 0:
             fits = [first_fit(self.stack, ranks) for ranks in fixed_ranks(self.stack)]
             self._rough = min(fits, key=self.stack.peak)
@@ -62,11 +77,9 @@ class StackSolver:
             if nodes == 0:
                 break
             last_node -= nodes
-        if self.peak > goal and time.monotonic() < deadline_s:
-            self._sweep(goal, FIRST_EFFORT * 2**self._turns, deadline_s)
-        if self.peak > goal and time.monotonic() < deadline_s:
-            self._prove(goal, FIRST_EFFORT * 2**self._turns, deadline_s)
-        self._turns += 1
+        sweeps = self._turns >= SWEEPLESS_TURNS or self.stack.apart
+        if sweeps and self.peak > goal and time.monotonic() < deadline_s:
+            self._sweep(goal, SWEEP_EFFORT * 2**self._turns, deadline_s)
 
     def _keep(self, offsets: tuple[int, ...] | None) -> None:
         if offsets is not None and self.stack.peak(offsets) < self.peak:

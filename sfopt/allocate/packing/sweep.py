@@ -1,14 +1,14 @@
 """Build a packing below a given peak from one end of the stack to the other, a few sections at a time.
 
-A long stack is seldom hard all over, but one order of blocks, or one solve, would have to be right in all its sections at once. Here
-the blocks that start in the next few sections join a packing of those before. They stay where a former packing had them if that is
-free and low enough; else the program places them anew, together with the blocks of the sections just before, and of more and more of
-these, while all others are fixed (a large neighbourhood, Shaw, CP 1998). A fixed block takes a range of offsets from each block that
-it shares sections with, which is all that the program needs to know of it. When nothing is fixed any more and the program still says
-no, the blocks so far prove that there is no such packing.
+A long stack is seldom hard all over, but one order of blocks, or one solve, would have to be right in all its sections at once.
+Here the blocks that start in the next few sections join a packing of those before. They stay where a former packing had them if
+that is free and low enough; else the program places them anew, together with the blocks of the sections just before, and of more
+and more of these, while all others are fixed (a large neighbourhood, Shaw, CP 1998). A fixed block takes a range of offsets from
+each block that it shares sections with, which is all that the program needs to know of it. When nothing is fixed any more and the
+program still says no, the blocks so far prove that there is no such packing.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from sfopt.allocate.packing.program import Ranges, solve_program
@@ -38,10 +38,11 @@ class _Budget:
     seed: int
 
 
-def sweep(
-    stack: Stack, former: Sequence[int], capacity: int, *, effort: float, deadline_s: float, seed: int
-) -> Swept:
-    """Look for a packing below `capacity` units. `former`: offsets of any packing. `effort` as for `solve_program`, for all solves."""
+def sweep(stack: Stack, former: Sequence[int], capacity: int, *, effort: float, deadline_s: float, seed: int) -> Swept:
+    """Look for a packing below `capacity` units. `former`: offsets of any packing, whatever its peak.
+
+    `effort` as for `solve_program`, for all solves together. Without a deadline, the same arguments give the same result.
+    """
     placed, budget = dict[int, int](), _Budget(effort, deadline_s, seed)
     for start in range(0, stack.sections, STEP):
         joining = [i for i, block in enumerate(stack.blocks) if start <= block.first < start + STEP]
@@ -60,9 +61,7 @@ def sweep(
     return Swept(tuple(placed[i] for i in range(len(stack.blocks))), refused=False)
 
 
-def _keep(
-    stack: Stack, former: Sequence[int], capacity: int, placed: dict[int, int], joining: Sequence[int]
-) -> bool:
+def _keep(stack: Stack, former: Sequence[int], capacity: int, placed: dict[int, int], joining: Sequence[int]) -> bool:
     """Whether the joining blocks can have their former offsets, which they then get."""
     for index in joining:
         offset = former[index]
