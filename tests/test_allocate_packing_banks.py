@@ -234,6 +234,18 @@ def test_twins_are_blocks_that_can_change_places() -> None:
     assert replace(stack, apart=stack.apart | {(2, 4), (3, 4)}).twins == (0, 0, 2, 2, 4)
 
 
+def test_equal_blocks_with_other_rooms_are_no_twins() -> None:
+    stack = Stack((Block("a", 0, 1, 2), Block("b", 0, 1, 2)), 1, 1)
+    proof = solve_program(stack, 4, 4, effort=1.0, deadline_s=NEVER, seed=0, rooms=[[(2, 2)], [(0, 2)]])
+    assert proof.offsets == (2, 0)
+
+
+def test_a_block_without_room_is_refused() -> None:
+    stack = Stack((Block("a", 0, 1, 2), Block("b", 0, 1, 2)), 1, 1)
+    proof = solve_program(stack, 4, 4, effort=1.0, deadline_s=NEVER, seed=0, rooms=[[(3, 9)], [(0, 2)]])
+    assert (proof.offsets, proof.bound) == (None, 5)
+
+
 def test_pairs_that_never_meet_and_banks_that_nothing_asks_for_change_nothing() -> None:
     intervals = [Interval("a", 0, 2, 6), Interval("b", 1, 3, 4), Interval("c", 2, 4, 6)]
     (plain,) = split_into_stacks(intervals)

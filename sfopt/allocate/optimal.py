@@ -30,6 +30,8 @@ Progress = Callable[[str, int, int], None]
 
 EXPLAIN_TURNS = 1
 """Turns of one placement while a failed placement is explained."""
+WINDOWS = (1, 2, 3, 4, 6, 10)
+"""Steps of the windows in which the explanation is looked for first."""
 HEIGHT_TURNS = 4
 """Turns for the height of a cut."""
 TIDY_EFFORT = 0.06
@@ -251,7 +253,7 @@ def _explain(search: _Search, layout: Layout, bound_bytes: int) -> Cut | None:
     target = search.values["peak"]
     steps = max((r.last for r in layout.items), default=0) + 1
     load = [sum(layout.items[i].size_bytes for i in layout.live_at(s, s)) for s in range(steps)]
-    for width in (1, 2, 3, 4, 6, 10) if search.switches.step_cuts else ():
+    for width in WINDOWS if search.switches.step_cuts else ():
         windows = sorted(range(max(1, steps - width + 1)), key=lambda s: (-sum(load[s : s + width]), s))
         for start in windows[:12]:
             part = layout.part(layout.live_at(start, start + width - 1))

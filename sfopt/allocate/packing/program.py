@@ -62,7 +62,7 @@ def solve_program(
 ) -> Proof:
     """Find a packing with a peak of at most `ceiling` units, or prove that there is none; no peak below `floor` is of use.
 
-    `rooms`: for each block, the offsets [low, high] that it may have, if not all; twins must have the same. `hint`: offsets to try.
+    `rooms`: for each block, the offsets [low, high] that it may have, if not all. `hint`: offsets to try.
     `effort` is in CP-SAT's deterministic time, of which a unit is some tens of seconds; `deadline_s` is a time of `time.monotonic`.
     One worker: without a deadline, the same arguments give the same result.
     """
@@ -76,7 +76,7 @@ def solve_program(
     peak = model.new_int_var(floor, ceiling, "peak")
     _sections(model, stack, offsets)
     _banks_apart(model, stack, offsets, ceiling)
-    _twins(model, stack, offsets)
+    _twins(model, stack, offsets, rooms)
     _peak(model, stack, offsets, peak)
     if not stack.apart and rooms is None:
         _upside_down(model, stack, offsets, peak)
@@ -157,13 +157,16 @@ def _banks_apart(model: cp_model.CpModel, stack: Stack, offsets: Sequence[cp_mod
             model.add(top <= stack.bank * boundaries[upper]).only_enforce_if(literal)
 
 
-def _twins(model: cp_model.CpModel, stack: Stack, offsets: Sequence[cp_model.IntVar]) -> None:
-    """y(i) <= y(j) for blocks i < j that could change places."""
-    earlier: dict[int, cp_model.IntVar] = {}
-    for offset, twin in zip(offsets, stack.twins, strict=True):
-        if twin in earlier:
-            model.add(earlier[twin] <= offset)
-        earlier[twin] = offset
+def _twins(
+    model: cp_model.CpModel, stack: Stack, offsets: Sequence[cp_model.IntVar], rooms: Sequence[Ranges] | None
+) -> None:
+    """y(i) <= y(j) for blocks i < j that could change places, which takes the same room as well."""
+    earlier: dict[tuple[int, tuple[tuple[int, int], ...]], cp_model.IntVar] = {}
+    for index, (offset, twin) in enumerate(zip(offsets, stack.twins, strict=True)):
+        key = twin, tuple(rooms[index]) if rooms else ()
+        if key in earlier:
+            model.add(earlier[key] <= offset)
+        earlier[key] = offset
 
 
 def _upside_down(

@@ -1,6 +1,7 @@
-"""One stack: search and program take turns, each turn twice as long as the one before, until one of them is done.
+"""One stack: search, sweep and program take turns, each turn twice as long as the one before, until one of them is done.
 
-The search is good at what is tight and regular, the program at what is small or irregular. Only the program proves.
+The search is good at what is tight and regular, the program at what is small or irregular, the sweep, which gives the program a few
+sections at a time, at what is long. Only the program proves, be it of the first sections alone.
 """
 
 import time
@@ -107,6 +108,7 @@ class StackSolver:
         return sorted({lowest + int(share * (highest - lowest)) for share in shares}) if lowest <= highest else []
 
     def _sweep(self, goal: int, effort: float, deadline_s: float) -> None:
+        """Aim at the goal alone: a sweep builds on the best packing so far, or on a first fit above the ceiling."""
         former = self.offsets or self._rough
         swept = sweep(self.stack, former, goal, effort=effort, deadline_s=deadline_s, seed=self._seed)
         self._keep(swept.offsets)
