@@ -69,9 +69,12 @@ class StackSolver:
     def _construct(self, goal: int, deadline_s: float) -> None:
         """The turn without its last part, which can do without these."""
         if self._turns == 0:
-            fits = [first_fit(self.stack, ranks) for ranks in fixed_ranks(self.stack)]
-            self._rough = min(fits, key=self.stack.peak)
-            self._keep(self._rough)
+            for ranks in fixed_ranks(self.stack):
+                fit = first_fit(self.stack, ranks)
+                self._rough = min((fit, self._rough), key=self.stack.peak) if self._rough else fit
+                self._keep(fit)
+                if self.peak <= goal:
+                    return
         last_node = FIRST_NODES << self._turns
         while self.peak > goal and last_node > 0 and time.monotonic() < deadline_s:
             nodes = self._search(goal, deadline_s)

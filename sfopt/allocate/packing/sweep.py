@@ -63,11 +63,9 @@ def sweep(stack: Stack, former: Sequence[int], capacity: int, *, effort: float, 
 
 def _keep(stack: Stack, former: Sequence[int], capacity: int, placed: dict[int, int], joining: Sequence[int]) -> bool:
     """Whether the joining blocks can have their former offsets, which they then get."""
+    fixed = _reaching(stack, placed, joining)
     for index in joining:
-        offset = former[index]
-        if offset + stack.blocks[index].size > capacity or not any(
-            low <= offset <= high for low, high in _room(stack, placed, index, capacity)
-        ):
+        if not any(low <= former[index] <= high for low, high in _room(stack, fixed, index, capacity)):
             return False
     placed.update((index, former[index]) for index in joining)
     return True
@@ -82,7 +80,7 @@ def _solve_anew(
     budget: _Budget,
 ) -> Swept:
     """The free blocks below the capacity, the other placed ones where they are."""
-    fixed = {index: offset for index, offset in placed.items() if index not in set(free)}
+    fixed = _reaching(stack, placed, free)
     proof = solve_program(
         stack.part(free),
         capacity,
@@ -95,6 +93,13 @@ def _solve_anew(
     )
     budget.effort -= max(proof.effort, LEAST_EFFORT)
     return Swept(proof.offsets, refused=proof.bound > capacity)
+
+
+def _reaching(stack: Stack, placed: Mapping[int, int], free: Sequence[int]) -> dict[int, int]:
+    """The placed blocks, the free ones aside, that reach the first section of these."""
+    first = min((stack.blocks[index].first for index in free), default=0)
+    moving = set(free)
+    return {i: offset for i, offset in placed.items() if stack.blocks[i].end > first and i not in moving}
 
 
 def _room(stack: Stack, placed: Mapping[int, int], index: int, capacity: int) -> Ranges:
