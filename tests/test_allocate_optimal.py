@@ -2,13 +2,14 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import fields, replace
+from typing import Any
 
 import pytest
 from brute_force import TooManyCasesError, optimum
 from networks import efficientnet_b0, mobilenet_v2, random_network, resnet50
 from small_cases import small_case
 
-from sfopt.allocate import OBJECTIVES, Switches, plan, pricing
+from sfopt.allocate import OBJECTIVES, Switches, optimal, plan, pricing
 from sfopt.check import check_plan
 from sfopt.cost import compulsory_bytes
 from sfopt.device import Device, load_device
@@ -101,6 +102,24 @@ def test_prices_leave_the_optimum_alone(first_margin: float, monkeypatch: pytest
     compared, feasible = compare(range(420, 435))
     assert compared >= 8
     assert feasible >= 5
+
+
+def test_bisection_explains_what_no_window_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The usual windows catch nearly all failures; without them, every cut comes from a bisection, and the optima stay."""
+    narrowed = list[int]()
+
+    def spy(*arguments: Any) -> Any:
+        part, bound = original(*arguments)
+        narrowed.append(len(arguments[1].items) - len(part.items))
+        return part, bound
+
+    original = optimal._narrowed
+    monkeypatch.setattr(optimal, "WINDOWS", ())
+    monkeypatch.setattr(optimal, "_narrowed", spy)
+    compared, feasible = compare(range(435, 500))
+    assert compared >= 35
+    assert feasible >= 20
+    assert max(narrowed) > 0
 
 
 @pytest.mark.parametrize("make", [mobilenet_v2, efficientnet_b0, resnet50])

@@ -21,15 +21,17 @@ Floats = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Limits:
-    """Solver settings."""
+    """Solver settings. `effort`: deterministic time of CP-SAT, of which a unit is some tens of seconds."""
 
     seconds: float
     seed: int = 0
     workers: int = 1
+    effort: float = math.inf
 
     def solve(self, solver: cp_model.CpSolver, model: cp_model.CpModel) -> cp_model.CpSolverStatus:
         """Run CP-SAT; several workers take turns in a fixed order, so that the answer does not depend on timing."""
         solver.parameters.max_time_in_seconds = max(0.05, self.seconds)
+        solver.parameters.max_deterministic_time = self.effort
         solver.parameters.random_seed = self.seed
         solver.parameters.num_workers = self.workers
         solver.parameters.interleave_search = self.workers > 1

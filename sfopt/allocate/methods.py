@@ -67,24 +67,11 @@ def _in_less(problem: Problem, request: Request, start: float, outcome: Outcome)
 
     Claimed as no more than feasible, beside what the search proved for the whole scratchpad.
     """
-    for share in () if outcome.interrupted else (0.92, 0.8, 0.65):
-        left = request.limits.seconds - (time.monotonic() - start)
-        smaller = replace(request.device, banks=max(1, int(request.device.banks * share)))
-        try:
-            fewer = Problem.build(request.network, smaller, request.switches)
-            limits, most = replace(request.limits, seconds=left / 2), request.traffic_limit
-            found = solve(fewer, request.order, limits, request.switches, traffic_limit=most).best
-        except InfeasibleError:
-            found = None
-        if found is not None:
-            placed = Placed(found.choice, found.layout, found.offsets)
-            break
-    else:
-        if request.traffic_limit is not None:
-            when = "before Ctrl-C" if outcome.interrupted else f"in {request.limits.seconds} s"
-            raise TimeLimitError(
-                f"no plan of at most {request.traffic_limit} bytes was found {when}, nor a proof of none"
-            )
+    placed = None if outcome.interrupted else _in_fewer_banks(request, start)
+    if placed is None and request.traffic_limit is not None:
+        when = "before Ctrl-C" if outcome.interrupted else f"in {request.limits.seconds} s"
+        raise TimeLimitError(f"no plan of at most {request.traffic_limit} bytes was found {when}, nor a proof of none")
+    if placed is None:
         placed = HEURISTICS["greedy-size"].place(problem, request.limits.seed)
     objectives, exact = list[Objective](), True
     for o in _objectives(request, problem, placed, Status.FEASIBLE):
@@ -92,6 +79,24 @@ def _in_less(problem: Problem, request: Request, start: float, outcome: Outcome)
         exact = exact and bound == o.value
         objectives.append(replace(o, bound=bound, status=Status.OPTIMAL if bound == o.value else Status.FEASIBLE))
     return Solution(placed.choice, placed.layout, placed.offsets, tuple(objectives), outcome.rounds)
+
+
+def _in_fewer_banks(request: Request, start: float) -> Placed | None:
+    """The best plan found for a smaller scratchpad in the time that is left."""
+    for share in (0.92, 0.8, 0.65):
+        left = request.limits.seconds - (time.monotonic() - start)
+        if left <= 0:
+            break
+        smaller = replace(request.device, banks=max(1, int(request.device.banks * share)))
+        try:
+            fewer = Problem.build(request.network, smaller, request.switches)
+            limits = replace(request.limits, seconds=left / 2)
+            found = solve(fewer, request.order, limits, request.switches, traffic_limit=request.traffic_limit).best
+        except InfeasibleError:
+            continue
+        if found is not None:
+            return Placed(found.choice, found.layout, found.offsets)
+    return None
 
 
 def _heuristic(name: str, place: Callable[[Problem, int], Placed]) -> Callable[[Request], Plan]:

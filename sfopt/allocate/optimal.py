@@ -6,15 +6,16 @@ are optimal.
 """
 
 import time
+from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache, partial
 
 from sfopt.allocate.choice import ChoiceProgram, Known
 from sfopt.allocate.cuts import Cut, cut_from, step_floors, weaker
-from sfopt.allocate.linear import Limits
+from sfopt.allocate.linear import Limits, solve_with_cp_sat
 from sfopt.allocate.options import Option
-from sfopt.allocate.placement import ROUNDS, PlacementResult, place
+from sfopt.allocate.placement import Placement, PlacementResult, place
 from sfopt.allocate.pricing import Priced, minimise
 from sfopt.allocate.problem import Choice, Problem
 from sfopt.allocate.rectangles import Layout, rectangles
@@ -28,16 +29,20 @@ __all__ = ["Outcome", "Progress", "Solution", "solve", "traffic_bound"]
 Progress = Callable[[str, int, int], None]
 """Called with a level's name, its best value and its bound."""
 
-EXPLAIN_SECONDS = 1.0
-"""Longest single placement solve while a failed placement is explained."""
-PLACE_SECONDS = 4.0
-"""First time given to the placement of all."""
 FIRST_BUDGET = 16
 """The first budget above 0 is the largest map by this."""
 BUDGET_GROWTH = 8
 """From one budget to the next."""
-TIDY_SECONDS = 0.5
-"""Time given to finding, among equal choices, one that is easy to place."""
+END_SHARE = 0.1
+"""Of the time limit, beyond it: for placing what was chosen when it ran out."""
+EXPLAIN_TURNS = 1
+"""Turns of one placement while a failed placement is explained."""
+WINDOWS = (1, 2, 3, 4, 6, 10)
+"""Steps of the windows in which the explanation is looked for first."""
+HEIGHT_TURNS = 4
+"""Turns for the height of a cut."""
+TIDY_EFFORT = 0.06
+"""Deterministic time given to finding, among equal choices, one that is easy to place: half a second."""
 
 
 @dataclass(frozen=True)
@@ -76,10 +81,9 @@ class _Search:
     pools: dict[tuple[tuple[str, int], ...], Callable[[], tuple[Option, ...]]] = field(default_factory=dict)
     """(level, value) in order -> options that a choice with these values may hold, worked out when first wanted."""
 
-    def left(self, at_most: float | None = None) -> Limits:
+    def left(self) -> Limits:
         """Limits for one solve within the time that is left."""
-        seconds = max(0.0, self.deadline - time.monotonic())
-        return Limits(seconds if at_most is None else min(seconds, at_most), self.limits.seed, self.limits.workers)
+        return replace(self.limits, seconds=max(0.0, self.deadline - time.monotonic()))
 
     @property
     def out_of_time(self) -> bool:
@@ -103,11 +107,12 @@ def solve(
     try:
         while True:
             rounds += 1
-            choice = _choose(search)
+            choice, complete = _choose(search)
             if choice is None:
                 break
             layout = rectangles(problem, choice)
-            placed, cut = _place(search, layout)
+            in_time = complete and not search.out_of_time
+            placed, cut = _place(search, layout) if in_time else (_place_somehow(search, layout), None)
             if placed.offsets is not None:
                 best = _better(search, best, Solution(choice, layout, placed.offsets, (), rounds), placed.peak_bytes)
             if (best is not None and all(o.status is Status.OPTIMAL for o in best.objectives)) or cut is None:
@@ -121,37 +126,46 @@ def solve(
 def _place(search: _Search, layout: Layout) -> tuple[PlacementResult, Cut | None]:
     """A placement as low as the choice promised, or a reason why there is none; neither when time runs out.
 
-    The whole program gets a few seconds, then a look at its steps and windows, each far smaller, then twice as many, and so on.
+    After the first turn of the whole come its steps and windows, each far smaller; then further turns, each twice as long.
     """
-    target, seconds, rounds = search.values["peak"], PLACE_SECONDS, ROUNDS
+    target, device, turns = search.values["peak"], search.problem.device, 0
     constructive = search.switches.constructive_placement
+    placement = Placement(layout, device, target, search.limits.seed, constructive=constructive)
     while True:
-        device, limits = search.problem.device, search.left(seconds)
-        placed = place(layout, device, target, limits, constructive=constructive, rounds=rounds)
-        if search.out_of_time or placed.peak_bytes == target:
+        placement.take_turn(search.deadline)
+        placed, turns = placement.result, turns + 1
+        if search.out_of_time or (placed.offsets is not None and placed.peak_bytes <= target):
             return placed, None
-        if placed.bound_bytes > target or seconds == PLACE_SECONDS:
+        if placed.bound_bytes > target or turns == 1:
             cut = _explain(search, layout, placed.bound_bytes)
-            if cut is not None:
+            if cut is not None or search.out_of_time:
                 return placed, cut
-        seconds, rounds = 2 * seconds, 8 * rounds
 
 
-def _choose(search: _Search) -> Choice | None:
-    """The lexicographic optimum of the choice program under all cuts. Values of levels proven before are tried first."""
+def _place_somehow(search: _Search, layout: Layout) -> PlacementResult:
+    """Any placement within the scratchpad, in the time that is kept for the end."""
+    device, limits = search.problem.device, replace(search.limits, seconds=search.limits.seconds * END_SHARE)
+    return place(layout, device, device.sram_bytes, limits)
+
+
+def _choose(search: _Search) -> tuple[Choice | None, bool]:
+    """The lexicographic optimum of the choice program under all cuts. Values of levels proven before are tried first.
+
+    When time runs out, what the last level found that was in time, and False.
+    """
     last = search.order[-1]
     if len(search.values) == len(search.order) and search.values == search.bounds:
         choice = _level(search, last, {name: search.values[name] for name in search.order[:-1]}, None)
         if choice is not None:
-            return _tidy(search, choice)
-    fixed, hint = dict[str, int](), None
+            return _tidy(search, choice), True
+    fixed, choice = dict[str, int](), None
     for name in search.order:
-        hint = _level(search, name, fixed, hint)
-        if hint is None:
-            return None
-        fixed[name] = search.values[name]
-    assert hint is not None
-    return _tidy(search, hint)
+        better = _level(search, name, fixed, choice)
+        if better is None:
+            return choice, False
+        fixed[name], choice = search.values[name], better
+    assert choice is not None
+    return _tidy(search, choice), True
 
 
 def _level(search: _Search, name: str, fixed: Mapping[str, int], hint: Choice | None) -> Choice | None:
@@ -242,8 +256,8 @@ def _tidy(search: _Search, choice: Choice) -> Choice:
     """Among choices with the same values, one with little in the scratchpad: easier to place. Costs nothing that was proven."""
     fixed = {name: search.values[name] for name in search.order}
     program = ChoiceProgram(search.problem, _final_pool(search), search.known, search.switches)
-    priced = minimise(program, "volume", fixed, search.left(TIDY_SECONDS), search.switches, program.hint(choice))
-    return program.choice(priced.answer) or choice
+    rows, limits = program.minimise("volume", fixed), replace(search.left(), effort=TIDY_EFFORT)
+    return program.choice(solve_with_cp_sat(rows, limits, program.hint(choice))) or choice
 
 
 def _better(search: _Search, best: Solution | None, found: Solution, peak_bytes: int) -> Solution:
@@ -256,7 +270,7 @@ def _better(search: _Search, best: Solution | None, found: Solution, peak_bytes:
             values, found = old, Solution(best.choice, best.layout, best.offsets, (), found.iterations)
     objectives, exact = list[Objective](), True
     for name in search.order:
-        bound = min(values[name], search.bounds[name]) if exact else 0
+        bound = min(values[name], search.bounds.get(name, 0)) if exact else 0
         status = Status.OPTIMAL if bound == values[name] else Status.FEASIBLE
         objectives.append(Objective(name, values[name], bound, status))
         exact = exact and status is Status.OPTIMAL
@@ -268,33 +282,55 @@ def _explain(search: _Search, layout: Layout, bound_bytes: int) -> Cut | None:
     target = search.values["peak"]
     steps = max((r.last for r in layout.items), default=0) + 1
     load = [sum(layout.items[i].size_bytes for i in layout.live_at(s, s)) for s in range(steps)]
-    for width in (1, 2, 3, 4, 6, 10) if search.switches.step_cuts else ():
+    for width in WINDOWS if search.switches.step_cuts else ():
         windows = sorted(range(max(1, steps - width + 1)), key=lambda s: (-sum(load[s : s + width]), s))
         for start in windows[:12]:
             part = layout.part(layout.live_at(start, start + width - 1))
-            bound = _bound(search, part, target)
+            bound = _bound(search, part, EXPLAIN_TURNS)
             if bound > target:
-                return _shrunk(search, part, bound, target)
+                return _shrunk(search, part, bound)
             if search.out_of_time:
                 return None
-    return cut_from(layout, bound_bytes) if bound_bytes > target else None
+    if bound_bytes <= target:
+        return None
+    if not search.switches.step_cuts:
+        return cut_from(layout, bound_bytes)
+    return _shrunk(search, *_narrowed(search, layout, bound_bytes))
 
 
-def _bound(search: _Search, part: Layout, target: int) -> int:
-    return place(part, search.problem.device, target, search.left(EXPLAIN_SECONDS)).bound_bytes
+def _bound(search: _Search, part: Layout, turns: int) -> int:
+    """What is proven of a part's height in so many turns."""
+    target, device = search.values["peak"], search.problem.device
+    return place(part, device, target, search.left(), turns=turns).bound_bytes
 
 
-def _shrunk(search: _Search, part: Layout, bound: int, target: int) -> Cut:
-    """Drop or shrink items one by one while the rest still proves the point."""
+def _narrowed(search: _Search, layout: Layout, bound_bytes: int) -> tuple[Layout, int]:
+    """A window of a layout that cannot be placed as promised, as short as bisection proves the same of, and its bound."""
+    target, steps = search.values["peak"], max(r.last for r in layout.items) + 1
+    bounds = {(0, steps - 1): bound_bytes}
+
+    def fails(first: int, last: int) -> bool:
+        part = layout.part(layout.live_at(first, last))
+        bounds[first, last] = _bound(search, part, EXPLAIN_TURNS)
+        return bounds[first, last] > target
+
+    last = bisect_left(range(steps - 1), True, key=lambda step: fails(0, step))
+    first = bisect_left(range(last), True, key=lambda step: not fails(step + 1, last))
+    return layout.part(layout.live_at(first, last)), bounds[first, last]
+
+
+def _shrunk(search: _Search, part: Layout, bound: int) -> Cut:
+    """Drop or shrink items one by one while the rest still proves the point; then prove as much height of it as a few turns can."""
+    target = search.values["peak"]
     names = [r.name for r in sorted(part.items, key=lambda r: (r.size_bytes, r.name))]
     for name in names:
         index = next(i for i, r in enumerate(part.items) if r.name == name)
         for smaller in weaker(part, _final_pool(search), index):
-            height = _bound(search, smaller, target) if not search.out_of_time else target
+            height = _bound(search, smaller, EXPLAIN_TURNS) if not search.out_of_time else target
             if height > target:
                 part, bound = smaller, height
                 break
-    return cut_from(part, bound)
+    return cut_from(part, max(bound, _bound(search, part, HEIGHT_TURNS)))
 
 
 def _final_pool(search: _Search) -> tuple[Option, ...]:

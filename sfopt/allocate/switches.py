@@ -22,6 +22,6 @@ class Switches:
     hints: bool = True
     """Start each level of the choice program from the solution of the level before."""
     constructive_placement: bool = True
-    """Try first-fit orders before the placement program."""
+    """Let first fit, search and sweeps go before the placement program."""
     step_cuts: bool = True
     """Explain a failed placement by one step's buffers where possible, instead of by the whole choice."""

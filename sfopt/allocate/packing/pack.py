@@ -1,12 +1,11 @@
-"""A whole instance: its stacks in turn, and the messages for what cannot be packed."""
+"""Intervals below a capacity within a time limit, and the messages for what cannot be packed."""
 
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from sfopt.allocate.packing.solver import StackSolver
-from sfopt.allocate.packing.stack import split_into_stacks
-from sfopt.errors import InfeasibleError, TimeLimitError
+from sfopt.allocate.packing.packer import Packer
+from sfopt.errors import InfeasibleError, SfoptError, TimeLimitError
 from sfopt.interval import Interval
 
 __all__ = ["Packing", "pack"]
@@ -51,26 +50,23 @@ def pack(
     start_s = time.monotonic()
     deadline_s = start_s + time_limit_s
     ceiling_bytes = sum(interval.size for interval in intervals) if capacity_bytes is None else capacity_bytes
-    solvers = _solvers(intervals, ceiling_bytes, seed)
+    packer = Packer(intervals, ceiling_bytes, seed)
+    _require_loads(packer, ceiling_bytes)
     try:
-        _work(solvers, 0 if minimize else ceiling_bytes, deadline_s)
+        while packer.take_turn(0 if minimize else ceiling_bytes, deadline_s) and time.monotonic() <= deadline_s:
+            pass
     except KeyboardInterrupt:
-        if any(solver.offsets is None for solver in solvers):
+        if packer.offsets is None:
             raise
-    _require_packing(solvers, len(intervals), ceiling_bytes, time_limit_s)
-    offsets = {
-        block.id: offset * solver.stack.unit_bytes
-        for solver in solvers
-        for block, offset in zip(solver.stack.blocks, solver.offsets or (), strict=True)
-    }
-    peak_bytes = max((_peak_bytes(solver) for solver in solvers), default=0)
-    return Packing(offsets, peak_bytes, _bound_bytes(solvers), time.monotonic() - start_s)
+    offsets = packer.offsets
+    if offsets is None:
+        raise _none_found(packer, len(intervals), ceiling_bytes, time_limit_s)
+    return Packing(offsets, packer.peak_bytes, packer.bound_bytes, time.monotonic() - start_s)
 
 
-def _solvers(intervals: Sequence[Interval], ceiling_bytes: int, seed: int) -> list[StackSolver]:
-    """A solver for each stack, the fullest first. Raises InfeasibleError if a load alone exceeds the ceiling."""
-    solvers = []
-    for stack in split_into_stacks(intervals):
+def _require_loads(packer: Packer, ceiling_bytes: int) -> None:
+    """Raise InfeasibleError if a load alone exceeds the ceiling."""
+    for stack in (solver.stack for solver in packer.solvers):
         load_bytes = max(stack.loads) * stack.unit_bytes
         if load_bytes > ceiling_bytes:
             section = stack.loads.index(max(stack.loads))
@@ -79,37 +75,15 @@ def _solvers(intervals: Sequence[Interval], ceiling_bytes: int, seed: int) -> li
                 f"{len(together)} intervals that are live together, `{together[-1].id}` the last to start, need {load_bytes} "
                 f"bytes, capacity {ceiling_bytes}, short by {load_bytes - ceiling_bytes}"
             )
-        solvers.append(StackSolver(stack, ceiling_bytes // stack.unit_bytes, seed))
-    return sorted(solvers, key=lambda solver: -solver.bound * solver.stack.unit_bytes)
 
 
-def _work(solvers: Sequence[StackSolver], wanted_bytes: int, deadline_s: float) -> None:
-    """Turns for every stack with a peak above what is wanted, unless another stack cannot do with less anyway."""
-    while True:
-        unsettled = [s for s in solvers if _peak_bytes(s) > max(wanted_bytes, _bound_bytes(solvers))]
-        for solver in unsettled:
-            goal_bytes = max(wanted_bytes, _bound_bytes(solvers))
-            solver.take_turn(goal_bytes // solver.stack.unit_bytes, deadline_s)
-        if not unsettled or time.monotonic() > deadline_s:
-            return
-
-
-def _require_packing(solvers: Sequence[StackSolver], count: int, ceiling_bytes: int, time_limit_s: float) -> None:
-    load_bytes = max((max(s.stack.loads) * s.stack.unit_bytes for s in solvers), default=0)
-    if any(solver.bound > solver.ceiling for solver in solvers):
-        raise InfeasibleError(
+def _none_found(packer: Packer, count: int, ceiling_bytes: int, time_limit_s: float) -> SfoptError:
+    load_bytes = max((max(s.stack.loads) * s.stack.unit_bytes for s in packer.solvers), default=0)
+    if any(solver.bound > solver.ceiling for solver in packer.solvers):
+        return InfeasibleError(
             f"no packing of the {count} intervals stays within {ceiling_bytes} bytes, proven; heaviest load {load_bytes} bytes"
         )
-    if any(solver.offsets is None for solver in solvers):
-        raise TimeLimitError(
-            f"undecided after {time_limit_s:g} s: no packing of the {count} intervals within {ceiling_bytes} bytes was found, "
-            f"nor a proof that there is none; heaviest load {load_bytes} bytes"
-        )
-
-
-def _peak_bytes(solver: StackSolver) -> int:
-    return solver.peak * solver.stack.unit_bytes
-
-
-def _bound_bytes(solvers: Sequence[StackSolver]) -> int:
-    return max((solver.bound * solver.stack.unit_bytes for solver in solvers), default=0)
+    return TimeLimitError(
+        f"undecided after {time_limit_s:g} s: no packing of the {count} intervals within {ceiling_bytes} bytes was found, "
+        f"nor a proof that there is none; heaviest load {load_bytes} bytes"
+    )

@@ -8,6 +8,21 @@ below it and is not covered is lost, and if floor plus load to come exceeds the 
 A node takes the lowest floor, of its sections the one with the fewest candidates, and branches: one of them lies there, or none
 does and the floor rises to the next height at which something can rest. Stretches of sections that no remaining block connects are
 solved one by one, and each remainder that failed is remembered, whatever led to it.
+
+All of this holds under the bank rule as well, with "on top of" read as: at the other's top, or at the next bank behind it if the
+two are apart. Take any placement, and move its blocks, in the order of their offsets, each down to the highest top (next bank)
+among those before it that share a section with it. That is no higher than where it was, because those before it only moved down
+and a next bank falls with the top before it; and it overlaps and shares a bank with none of them. Repeated until nothing moves,
+it leaves every block on the floor or on another one, which has a lower offset: the canonical form. So in the order of offsets
+
+- the next block lies where those before it let it *rest*, exactly;
+- if none lies on the floor of a section, its lowest waiting block lies where it rests now, or on one that is not in the section and
+  still waits: at that one's top, at the least, whether the two are apart or not;
+- what remains after a block depends on those before it by rests and leasts alone, and blocks that share no section are never apart:
+  parts stay independent, and a remembered failure holds;
+- floor plus load to come stays a lower bound, as bank boundaries only waste room.
+
+Of blocks that could change places (`Stack.twins`) one is tried.
 """
 
 import time
@@ -101,6 +116,9 @@ class _Search:
         self.firsts = [block.first for block in stack.blocks]
         self.ends = [block.end for block in stack.blocks]
         self.sizes = [block.size for block in stack.blocks]
+        self.foes = stack.foes
+        self.twins = stack.twins
+        self.next_bank = stack.next_bank
         self.blame = [0] * len(stack.blocks)
         self.failed: set[Key] = set()
         everything = range(len(stack.blocks))
@@ -153,14 +171,13 @@ class _Search:
             if least == floor == rest
         ]
         section, spare = self._tightest_section(part, floor, candidates)
-        firsts, ends, sizes = self.firsts, self.ends, self.sizes
+        firsts, ends = self.firsts, self.ends
         here = [block for block in candidates if firsts[block] <= section < ends[block]]
         here.sort(key=self.ranks.__getitem__, reverse=True)
         tried = set()
         for block in here:
-            shape = firsts[block], ends[block], sizes[block]
-            if shape not in tried:
-                tried.add(shape)
+            if self.twins[block] not in tried:
+                tried.add(self.twins[block])
                 parts = self._place(part, block, floor)
                 if parts is not None:
                     yield block, floor, parts
@@ -184,15 +201,17 @@ class _Search:
         return part.first + section, spare
 
     def _place(self, part: _Part, block: int, floor: int) -> list[_Part] | None:
-        """Put a block on the floor: what overlaps it rests on top of it at the lowest."""
+        """Put a block on the floor: what overlaps it rests on top of it at the lowest, or behind its last bank."""
         first, end, size = self.firsts[block], self.ends[block], self.sizes[block]
-        firsts, ends = self.firsts, self.ends
-        top = floor + size
+        firsts, ends, foes = self.firsts, self.ends, self.foes[block]
+        behind = floor + size
+        next_bank = self.next_bank(behind)
         blocks, rests, leasts = [], [], []
         for other, rest, least in zip(part.blocks, part.rests, part.leasts, strict=True):
             if other != block:
                 blocks.append(other)
                 if firsts[other] < end and first < ends[other]:
+                    top = next_bank if other in foes else behind
                     rests.append(top if rest < top else rest)
                     leasts.append(top if least < top else least)
                 else:
