@@ -37,7 +37,15 @@ def compare(seeds: Iterable[int], switches: Switches | None = None, objective: s
         if len(network.groups) > 5:
             continue
         try:
-            expected = optimum(network, device, OBJECTIVES[objective], nodes=20_000, segments=switches.segments)
+            kinds = [("inputs", switches.reread_inputs)]
+            expected = optimum(
+                network,
+                device,
+                OBJECTIVES[objective],
+                nodes=20_000,
+                segments=switches.segments,
+                rereads=frozenset(name for name, on in kinds if on),
+            )
         except TooManyCasesError:
             continue
         assert solved(network, device, switches, objective) == expected, f"seed {seed}"

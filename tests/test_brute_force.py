@@ -50,7 +50,7 @@ def plan_of(network: Network, device: Device, frame: Frame, chosen: tuple[Way, .
 
 def _segment(network: Network, first: int, last: int, how: How) -> Segment:
     bands = how.timing.bands
-    mode = WeightMode.STREAMED if bands == 1 else WeightMode.REREAD
+    mode = WeightMode.STREAMED if bands == 1 else WeightMode.INPUT_REREAD if how.again else WeightMode.REREAD
     runs = []
     for group in network.groups[first : last + 1]:
         rows, channels = how.timing.runs[group.index], network.maps[group.output].channels

@@ -23,7 +23,13 @@ MODES = [
     Choice(band_rows=band, weights=weights, overlap=overlap, early=early, channel_tile=tile)
     for band, (weights, tile), overlap, early in product(
         (None, 1, 2, 3),
-        ((WeightMode.RESIDENT, 1), (WeightMode.STREAMED, 3), (WeightMode.STREAMED, 4)),
+        (
+            (WeightMode.RESIDENT, 1),
+            (WeightMode.STREAMED, 3),
+            (WeightMode.STREAMED, 4),
+            (WeightMode.INPUT_REREAD, 3),
+            (WeightMode.INPUT_REREAD, 4),
+        ),
         (False, True),
         (False, True),
     )
@@ -33,7 +39,8 @@ MODES = [
 def mode_name(choice: Choice) -> str:
     rows = "frame" if choice.band_rows is None else f"{choice.band_rows}rows"
     flags = ("overlap",) * choice.overlap + ("early",) * choice.early
-    tile = () if choice.weights is WeightMode.RESIDENT else (f"tile{choice.channel_tile}",)
+    again = "input" * (choice.weights is WeightMode.INPUT_REREAD)
+    tile = () if choice.weights is WeightMode.RESIDENT else (f"{again}tile{choice.channel_tile}",)
     return "-".join((rows, *tile, *flags))
 
 
@@ -215,6 +222,8 @@ PLANTED = [
     Choice(),
     Choice(band_rows=2, overlap=True),
     Choice(band_rows=2, weights=WeightMode.STREAMED, channel_tile=4),
+    Choice(band_rows=2, weights=WeightMode.INPUT_REREAD, channel_tile=4),
+    Choice(band_rows=2, weights=WeightMode.INPUT_REREAD, channel_tile=4, overlap=True),
 ]
 
 

@@ -28,7 +28,9 @@ def random_choice(network: Network, r: np.random.Generator) -> Choice:
         resident=frozenset(kept),
         ends={t: int(r.choice(network.readers[t])) for t in kept if r.random() < 0.5},
         band_rows=(None, 1, 1, 2, 3)[r.integers(5)],
-        weights=WeightMode.RESIDENT if r.random() < 0.85 else WeightMode.STREAMED,
+        weights=WeightMode.RESIDENT
+        if r.random() < 0.8
+        else (WeightMode.STREAMED, WeightMode.INPUT_REREAD)[r.integers(2)],
         channel_tile=int(r.integers(3, 5)),
         overlap=bool(r.integers(2)),
         early=bool(r.integers(2)),

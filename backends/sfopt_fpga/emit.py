@@ -17,7 +17,7 @@ from sfopt_fpga.expose import exposed_maps, with_all_in_dram
 from sfopt_fpga.isa import LOOP_BODY_WORDS, Axis, Engine, Opcode
 from sfopt_fpga.kernels import compute_word, setup_word
 from sfopt_fpga.linker import Draft, link_program
-from sfopt_fpga.loops import Body, band_loop, reread_loop
+from sfopt_fpga.loops import Body, band_loop, input_reread_loop, reread_loop
 from sfopt_fpga.operands import Operands
 from sfopt_fpga.program import Program
 from sfopt_fpga.stage import Stage, whole
@@ -78,7 +78,8 @@ class _Writer:
                 self.tape.issue(word)
         else:
             self._run_loop(loop, members, early)
-        self._load([w for feed in stage.streams for w in stage.load_rest(feed)])
+        if not stage.rereads_input:
+            self._load(_rest(stage))
         if stage.stored_whole:
             self.tape.barrier(Engine.STORE)
         for group in stage.stored_whole:
@@ -112,6 +113,8 @@ class _Writer:
             return band_loop(Axis.ROWS, bands, rows, computes, stores, 1 + overlap, stage.bands_ahead)
         load, tiles = weights
         computes = self._body_computes(members, members[0].run.channel_tile)
+        if stage.rereads_input:
+            return input_reread_loop(bands, tiles, rows, load, computes[0], _rest(stage), overlap=overlap)
         if tiles == 1:
             return band_loop(Axis.ROWS, bands, [*rows, load], computes, stores, 1, 1 + overlap)
         return reread_loop(bands, tiles, rows, load, computes[0], stores, overlap=overlap)
@@ -157,6 +160,11 @@ class _Writer:
     def _traced(self, member: Operands, compute: Word, channel: int) -> Word:
         self.traces.append((compute, member.group.output, channel))
         return compute
+
+
+def _rest(stage: Stage) -> list[Word]:
+    """LOAD words for rows that no band needs."""
+    return [w for feed in stage.streams for w in stage.load_rest(feed)]
 
 
 def _is_single(members: Sequence[Operands]) -> bool:

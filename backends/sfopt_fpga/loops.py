@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from sfopt_fpga.isa import Axis, Engine, Opcode
 from sfopt_fpga.tokens import Flow, Word, link
 
-__all__ = ["Body", "band_loop", "reread_loop"]
+__all__ = ["Body", "band_loop", "input_reread_loop", "reread_loop"]
 
 Body = tuple[list[Word], list[Flow]]
 """LOOP and the words of its body; the tokens that they pass."""
@@ -57,6 +57,28 @@ def reread_loop(
     opening, closing = ([w] if len(w.values) > 1 else [] for w in (before, after))
     body = [*rows, *opening, *inner, *closing, *stores]
     return [Word(Opcode.LOOP, {"axis": Axis.ROWS, "count": bands, "body": len(body)}), *body], flows
+
+
+def input_reread_loop(
+    bands: int, tiles: int, rows: Sequence[Word], weights: Word, compute: Word, rest: Sequence[Word], *, overlap: bool
+) -> Body:
+    """For each channel tile: load weights; for each band: load its rows and compute; load the rows that no band needs.
+
+    Loads wait for, in turn, the tile before to be over (weights), compute to begin with this one (rows of band 0), and each band
+    (rows of the next). So with `overlap`, one token ahead, weights arrive behind the last band of the tile before, but rows of
+    band 0 only behind that: their ring has no room beside the last band's.
+    """
+    opening, closing = _sync(), _sync()
+    link(opening, weights)
+    link(compute, rows[0])
+    link(rows[-1], compute)
+    if rest:
+        link(closing, rest[0])
+        link(rest[-1], closing)
+    inner = [Word(Opcode.LOOP, {"axis": Axis.ROWS, "count": bands, "body": len(rows) + 1}), *rows, compute]
+    body = [weights, opening, *inner, *rest, *([closing] if rest else [])]
+    flows = [Flow(Engine.LOAD, Engine.COMPUTE), Flow(Engine.COMPUTE, Engine.LOAD, 1 + overlap)]
+    return [Word(Opcode.LOOP, {"axis": Axis.CHANNELS, "count": tiles, "body": len(body)}), *body], flows
 
 
 def _sync() -> Word:

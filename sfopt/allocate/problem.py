@@ -46,9 +46,10 @@ class Problem:
 
     @cached_property
     def singles(self) -> Mapping[int, tuple[Option, ...]]:
-        """All options of each group alone."""
+        """All options of each group alone that the heuristics choose from: they read no input again."""
         groups = (g for g in self.network.groups if g.kind is not Kind.HOST)
-        return {g.index: single_options(self.network, g, self.device, self.switches) for g in groups}
+        switches = replace(self.switches, reread_inputs=False)
+        return {g.index: single_options(self.network, g, self.device, switches) for g in groups}
 
     @cached_property
     def lean_singles(self) -> tuple[Option, ...]:

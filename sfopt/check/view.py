@@ -6,7 +6,7 @@ from functools import cached_property
 from sfopt import cost
 from sfopt.device import Device
 from sfopt.groups import Group, Kind, Network
-from sfopt.plan import Buffer, Plan, Role, Segment
+from sfopt.plan import Buffer, Plan, Role, Run, Segment, WeightMode
 from sfopt.rows import RowSchedule, rows_to_run
 
 __all__ = ["View"]
@@ -100,6 +100,19 @@ class View:
     def operand(self, step: int, tensor: str) -> Buffer:
         """The buffer through which a segment sees a map."""
         return self.resident[tensor] if self.keeps(step, tensor) else self.buffers[f"{step}:{tensor}"]
+
+    def times_read(self, step: int, tensor: str) -> int:
+        """How often a segment reads a map that it streams in: once for each weight tile if all bands run for each, else once."""
+        segment = self.plan.segments[step]
+        feed = next(f for f in segment.feeds if f.tensor == tensor)
+        run = segment.runs[0]
+        if run.weight_mode is not WeightMode.INPUT_REREAD or feed.first >= self.network.maps[tensor].height:
+            return 1
+        return self.tiles(run)
+
+    def tiles(self, run: Run) -> int:
+        """Channel tiles of a group's weights."""
+        return -(-self.network.maps[self.network.groups[run.group].output].channels // run.channel_tile)
 
     def folded(self, step: int, group: Group) -> bool:
         """Rule 4: whether a group's weights are laid out for an input that the DMA folds."""
