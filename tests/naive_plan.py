@@ -45,6 +45,8 @@ class Choice:
     """STREAMED and REREAD both mean tiles: which of the two it is follows from the number of bands. INPUT_REREAD as well, where
     there are no bands or nothing streams in."""
     channel_tile: int = 8
+    kept: frozenset[int] = frozenset()
+    """Groups whose weights are RESIDENT all the same."""
     overlap: bool = False
     early: bool = False
     """Constants arrive behind the step before."""
@@ -121,7 +123,8 @@ class _Piece:
     @property
     def rereads_input(self) -> bool:
         """Whether all bands run again for each tile: asked for, and something streams in."""
-        asked = self.choice.weights is WeightMode.INPUT_REREAD and _is_tiled(self.groups[0], self.choice)
+        alone = len(self.groups) == 1 and _is_tiled(self.groups[0], self.choice)
+        asked = self.choice.weights is WeightMode.INPUT_REREAD and alone
         return asked and self.tiles > 1 and any(rows.first < rows.total for rows in self.schedule.feeds.values())
 
     def times_read(self, tensor: str) -> int:
@@ -135,9 +138,9 @@ def _cut(network: Network, lives: _Lives, choose: Callable[[Group], Choice], sta
         for end in range(stop, start, -1):
             groups = network.groups[start:end]
             choice, fed = choose(groups[-1]), lives.streamed(groups)
+            schedule = schedule_groups(network, groups, fed, choice.band_rows)
             tiled = len(groups) > 1 and any(_is_tiled(g, choice) for g in groups)
-            schedule = None if tiled else schedule_groups(network, groups, fed, choice.band_rows)
-            if schedule is not None:
+            if schedule is not None and not (tiled and schedule.bands == 1):
                 channels = network.maps[groups[0].output].channels
                 yield _Piece(groups, fed, schedule, choice, ceil(channels / choice.channel_tile))
                 break
@@ -150,7 +153,8 @@ def _step_of(pieces: Sequence[_Piece], group: int) -> int:
 
 
 def _is_tiled(group: Group, choice: Choice) -> bool:
-    return choice.weights is not WeightMode.RESIDENT and group.kind is Kind.CONV and group.conv_groups == 1
+    asked = choice.weights is not WeightMode.RESIDENT and group.index not in choice.kept
+    return asked and group.kind is Kind.CONV and group.conv_groups == 1
 
 
 def _resident_buffers(network: Network, device: Device, residents: Mapping[str, tuple[int, int]]) -> Iterator[Buffer]:

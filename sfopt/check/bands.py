@@ -34,6 +34,8 @@ def check_bands(view: View, step: int) -> None:
         for group in view.inside_readers(step, tensor):
             _check_read(view, group, b, segment, done[group.index], rows)
         _check_written(b, segment, rows)
+        if tensor in view.made[step] and view.rereads_input(step) and b.rows < height:
+            raise broken(3, f"`{b.name}` has {b.rows} rows, its channels come tile by tile and need all {height}")
 
 
 def _after_each_band(rows: RowSchedule, bands: int) -> list[int]:

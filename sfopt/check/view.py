@@ -105,10 +105,12 @@ class View:
         """How often a segment reads a map that it streams in: once for each weight tile if all bands run for each, else once."""
         segment = self.plan.segments[step]
         feed = next(f for f in segment.feeds if f.tensor == tensor)
-        run = segment.runs[0]
-        if run.weight_mode is not WeightMode.INPUT_REREAD or feed.first >= self.network.maps[tensor].height:
-            return 1
-        return self.tiles(run)
+        banded = feed.first < self.network.maps[tensor].height
+        return self.tiles(segment.runs[0]) if banded and self.rereads_input(step) else 1
+
+    def rereads_input(self, step: int) -> bool:
+        """Whether a segment's only group runs all bands for each weight tile."""
+        return [run.weight_mode for run in self.plan.segments[step].runs] == [WeightMode.INPUT_REREAD]
 
     def tiles(self, run: Run) -> int:
         """Channel tiles of a group's weights."""
