@@ -200,7 +200,7 @@ def test_segments_are_offered_exactly_where_they_are_worth_it(seed: int) -> None
             worth = lowest is not None and inner_bytes(network, device, groups, lowest) < cut
             assert worth or (first, last) not in offered
             if (first, last) in offered:
-                assert options.cut_bytes[first, last] == cut
+                assert options.cut_bytes(first, last) == cut
             elif worth:
                 least = min(way.own_bytes for way in streaming(network, device, (first, last)))
                 assert least + MOST_OPERANDS * device.bank_bytes > device.sram_bytes

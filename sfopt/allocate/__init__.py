@@ -36,10 +36,11 @@ def plan(
 ) -> Plan:
     """Decide residency, bands, weight modes and addresses for a network on a device.
 
-    Same arguments, same plan, unless the time limit cuts the search short; one worker is usually the fastest. `on_progress` is
+    Same arguments, same plan, unless the time limit or Ctrl-C ends the search early: then the best plan so far, beside what was
+    proven. One worker is usually the fastest. `on_progress` is
     called with a level's name, its best value and its proven bound. `traffic_limit`, in bytes of data, is for `optimal`; with the
-    objective `sram` it is the compulsory traffic by default. Raises InfeasibleError naming what does not fit, UsageError for an
-    unknown method or objective.
+    objective `sram` it is the compulsory traffic by default. Raises InfeasibleError naming what does not fit, TimeLimitError if
+    no plan within `traffic_limit` was found in time, UsageError for an unknown method or objective.
     """
     if method not in METHODS:
         raise UsageError(f"unknown method `{method}`; known: {', '.join(METHODS)}")

@@ -6,6 +6,7 @@ which come later in the order, so that adding a group in front changes nothing b
 """
 
 from collections.abc import Iterator
+from copy import copy
 from fractions import Fraction
 from math import lcm
 
@@ -32,6 +33,13 @@ class Growth:
         """Map -> its rows for one row of the last group."""
         self._pending = set[int]()
         """Groups that nothing connects to the last one yet."""
+
+    def copy(self) -> "Growth":
+        """One that grows no more with this one."""
+        same = copy(self)
+        same.runs, same._rates, same._pending = dict(self.runs), dict(self._rates), set(self._pending)
+        same.readers = {m: list(found) for m, found in self.readers.items()}
+        return same
 
     @property
     def connected(self) -> bool:

@@ -9,6 +9,7 @@ import numpy.typing as npt
 from ortools.linear_solver.python import model_builder
 from ortools.sat.python import cp_model
 
+from sfopt.allocate.stoppable import stoppable
 from sfopt.plan import Status
 
 __all__ = ["Answer", "Expression", "Floats", "Limits", "LinearProgram", "relaxed", "solve_with_cp_sat"]
@@ -26,12 +27,14 @@ class Limits:
     seed: int = 0
     workers: int = 1
 
-    def apply(self, solver: cp_model.CpSolver) -> None:
-        """Set a solver up; several workers take turns in a fixed order, so that the answer does not depend on timing."""
+    def solve(self, solver: cp_model.CpSolver, model: cp_model.CpModel) -> cp_model.CpSolverStatus:
+        """Run CP-SAT; several workers take turns in a fixed order, so that the answer does not depend on timing."""
         solver.parameters.max_time_in_seconds = max(0.05, self.seconds)
         solver.parameters.random_seed = self.seed
         solver.parameters.num_workers = self.workers
         solver.parameters.interleave_search = self.workers > 1
+        solver.parameters.catch_sigint_signal = False
+        return stoppable(lambda: solver.solve(model), solver.stop_search)
 
 
 @dataclass
@@ -57,6 +60,11 @@ class LinearProgram:
         kept = [(column, factor) for column, factor in terms if factor]
         self.rows.append(([c for c, _ in kept], [f for _, f in kept], low, high))
 
+    @property
+    def open_columns(self) -> list[int]:
+        """Columns that are not fixed at 0."""
+        return [i for i, bounds in enumerate(zip(self.low, self.high, strict=True)) if bounds != (0, 0)]
+
 
 @dataclass(frozen=True)
 class Answer:
@@ -71,22 +79,25 @@ class Answer:
 def solve_with_cp_sat(program: LinearProgram, limits: Limits, hint: Mapping[int, int] | None = None) -> Answer:
     """Solve with CP-SAT, starting from `hint` if there is one."""
     model = cp_model.CpModel()
-    columns = [model.new_int_var(*bounds) for bounds in zip(program.low, program.high, program.names, strict=True)]
+    columns = {i: model.new_int_var(program.low[i], program.high[i], program.names[i]) for i in program.open_columns}
+
+    def weighted(indices: Iterable[int], factors: Iterable[int]) -> cp_model.LinearExprT:
+        terms = [(columns[i], f) for i, f in zip(indices, factors, strict=True) if i in columns]
+        return cp_model.LinearExpr.weighted_sum([c for c, _ in terms], [f for _, f in terms])
+
     for indices, factors, low, high in program.rows:
-        expression = cp_model.LinearExpr.weighted_sum([columns[i] for i in indices], factors)
         model.add_linear_constraint(
-            expression, cp_model.INT_MIN if low is None else low, cp_model.INT_MAX if high is None else high
+            weighted(indices, factors),
+            cp_model.INT_MIN if low is None else low,
+            cp_model.INT_MAX if high is None else high,
         )
-    terms = program.objective
-    model.minimize(
-        cp_model.LinearExpr.weighted_sum([columns[i] for i in terms], list(terms.values())) + program.constant
-    )
+    model.minimize(weighted(program.objective.keys(), program.objective.values()) + program.constant)
     for column, value in (hint or {}).items():
-        model.add_hint(columns[column], value)
+        if column in columns:
+            model.add_hint(columns[column], value)
     solver = cp_model.CpSolver()
-    limits.apply(solver)
     solver.parameters.linearization_level = 2  # the linear relaxation is nearly tight: several times faster
-    code = solver.solve(model)
+    code = limits.solve(solver, model)
     if code == cp_model.INFEASIBLE:
         return Answer(None, Status.OPTIMAL, 0, 0)
     bound = max(0, math.ceil(solver.best_objective_bound - 1e-6))
@@ -95,7 +106,8 @@ def solve_with_cp_sat(program: LinearProgram, limits: Limits, hint: Mapping[int,
     value = round(solver.objective_value)
     proven = code == cp_model.OPTIMAL
     status = Status.OPTIMAL if proven else Status.FEASIBLE
-    return Answer([solver.value(c) for c in columns], status, value, value if proven else min(bound, value))
+    values = [solver.value(columns[i]) if i in columns else 0 for i in range(len(program.names))]
+    return Answer(values, status, value, value if proven else min(bound, value))
 
 
 def relaxed(program: LinearProgram, limits: Limits, solver_name: str = "glop") -> tuple[float, Floats] | None:
@@ -106,24 +118,24 @@ def relaxed(program: LinearProgram, limits: Limits, solver_name: str = "glop") -
     midst: two good sets of prices that rule out different columns.
     """
     model = model_builder.Model()  # type: ignore[no-untyped-call]
-    columns = [model.new_num_var(*bounds, "") for bounds in zip(program.low, program.high, strict=True)]
+    columns = {i: model.new_num_var(program.low[i], program.high[i], "") for i in program.open_columns}
+
+    def weighted(indices: Iterable[int], factors: Iterable[int]) -> model_builder.LinearExpr:
+        terms = [(columns[i], float(f)) for i, f in zip(indices, factors, strict=True) if i in columns]
+        return model_builder.LinearExpr.weighted_sum([c for c, _ in terms], [f for _, f in terms])
+
     rows = [
         model.add_linear_constraint(
-            model_builder.LinearExpr.weighted_sum([columns[i] for i in indices], [float(f) for f in factors]),
-            -math.inf if low is None else low,
-            math.inf if high is None else high,
+            weighted(indices, factors), -math.inf if low is None else low, math.inf if high is None else high
         )
         for indices, factors, low, high in program.rows
     ]
-    terms = program.objective
-    model.minimize(
-        model_builder.LinearExpr.weighted_sum([columns[i] for i in terms], [float(f) for f in terms.values()])
-    )
+    model.minimize(weighted(program.objective.keys(), program.objective.values()))
     solver = model_builder.Solver(solver_name)
     if solver_name == "glop":
         solver.set_solver_specific_parameters("use_dual_simplex: true")
     solver.set_time_limit_in_seconds(max(0.05, limits.seconds))
-    if solver.solve(model) != model_builder.SolveStatus.OPTIMAL:
+    if stoppable(lambda: solver.solve(model), solver.stop_search) != model_builder.SolveStatus.OPTIMAL:
         return None
     costs = np.zeros(len(program.names))
     costs[list(program.objective)] = list(program.objective.values())

@@ -15,7 +15,7 @@ from sfopt.allocate.problem import Problem
 from sfopt.allocate.switches import Switches
 from sfopt.cost import compulsory_bytes
 from sfopt.device import Device
-from sfopt.errors import InfeasibleError
+from sfopt.errors import InfeasibleError, TimeLimitError
 from sfopt.groups import Network
 from sfopt.plan import Certificate, Objective, Plan, Status
 
@@ -62,11 +62,12 @@ def _optimal(request: Request) -> Plan:
 
 
 def _in_less(problem: Problem, request: Request, start: float, outcome: Outcome) -> Solution:
-    """When nothing could be placed in time: a plan for fewer banks, which leaves room; else the largest-first planner's.
+    """When nothing could be placed in time: a plan for fewer banks, which leaves room; else, and after Ctrl-C, the largest-first
+    planner's.
 
     Claimed as no more than feasible, beside what the search proved for the whole scratchpad.
     """
-    for share in (0.92, 0.8, 0.65):
+    for share in () if outcome.interrupted else (0.92, 0.8, 0.65):
         left = request.limits.seconds - (time.monotonic() - start)
         smaller = replace(request.device, banks=max(1, int(request.device.banks * share)))
         try:
@@ -80,8 +81,9 @@ def _in_less(problem: Problem, request: Request, start: float, outcome: Outcome)
             break
     else:
         if request.traffic_limit is not None:
-            raise InfeasibleError(
-                f"no plan of at most {request.traffic_limit} bytes was found in {request.limits.seconds} s"
+            when = "before Ctrl-C" if outcome.interrupted else f"in {request.limits.seconds} s"
+            raise TimeLimitError(
+                f"no plan of at most {request.traffic_limit} bytes was found {when}, nor a proof of none"
             )
         placed = HEURISTICS["greedy-size"].place(problem, request.limits.seed)
     objectives, exact = list[Objective](), True

@@ -8,13 +8,14 @@ are optimal.
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache, partial
 
 from sfopt.allocate.choice import ChoiceProgram, Known
 from sfopt.allocate.cuts import Cut, cut_from, step_floors, weaker
 from sfopt.allocate.linear import Limits
 from sfopt.allocate.options import Option
 from sfopt.allocate.placement import ROUNDS, PlacementResult, place
-from sfopt.allocate.pricing import minimise
+from sfopt.allocate.pricing import Priced, minimise
 from sfopt.allocate.problem import Choice, Problem
 from sfopt.allocate.rectangles import Layout, rectangles
 from sfopt.allocate.segments import UNLIMITED
@@ -31,6 +32,10 @@ EXPLAIN_SECONDS = 1.0
 """Longest single placement solve while a failed placement is explained."""
 PLACE_SECONDS = 4.0
 """First time given to the placement of all."""
+FIRST_BUDGET = 16
+"""The first budget above 0 is the largest map by this."""
+BUDGET_GROWTH = 4
+"""From one budget to the next."""
 TIDY_SECONDS = 0.5
 """Time given to finding, among equal choices, one that is easy to place."""
 
@@ -48,11 +53,12 @@ class Solution:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a search found: the best placed choice, if any, the bounds proven, and in how many rounds."""
+    """What a search found: the best placed choice, if any, the bounds proven, in how many rounds, and whether Ctrl-C ended it."""
 
     best: Solution | None
     bounds: Mapping[str, int]
     rounds: int
+    interrupted: bool = False
 
 
 @dataclass
@@ -67,8 +73,8 @@ class _Search:
     known: Known = field(default_factory=Known)
     values: dict[str, int] = field(default_factory=dict)
     bounds: dict[str, int] = field(default_factory=dict)
-    pools: dict[tuple[tuple[str, int], ...], tuple[Option, ...]] = field(default_factory=dict)
-    """(level, value) in order -> options that a choice with these values may hold."""
+    pools: dict[tuple[tuple[str, int], ...], Callable[[], tuple[Option, ...]]] = field(default_factory=dict)
+    """(level, value) in order -> options that a choice with these values may hold, worked out when first wanted."""
 
     def left(self, at_most: float | None = None) -> Limits:
         """Limits for one solve within the time that is left."""
@@ -88,22 +94,27 @@ def solve(
     on_progress: Progress | None = None,
     traffic_limit: int | None = None,
 ) -> Outcome:
-    """The lexicographic optimum in `order` among plans that move at most `traffic_limit` bytes, or the best found in time."""
+    """The lexicographic optimum in `order` among plans that move at most `traffic_limit` bytes, or the best found until time
+    runs out or Ctrl-C comes.
+    """
     search = _Search(problem, order, time.monotonic() + limits.seconds, limits, switches, on_progress, traffic_limit)
     best: Solution | None = None
     rounds = 0
-    while True:
-        rounds += 1
-        choice = _choose(search)
-        if choice is None:
-            break
-        layout = rectangles(problem, choice)
-        placed, cut = _place(search, layout)
-        if placed.offsets is not None:
-            best = _better(search, best, Solution(choice, layout, placed.offsets, (), rounds), placed.peak_bytes)
-        if (best is not None and all(o.status is Status.OPTIMAL for o in best.objectives)) or cut is None:
-            break
-        search.known.cuts.append(cut)
+    try:
+        while True:
+            rounds += 1
+            choice = _choose(search)
+            if choice is None:
+                break
+            layout = rectangles(problem, choice)
+            placed, cut = _place(search, layout)
+            if placed.offsets is not None:
+                best = _better(search, best, Solution(choice, layout, placed.offsets, (), rounds), placed.peak_bytes)
+            if (best is not None and all(o.status is Status.OPTIMAL for o in best.objectives)) or cut is None:
+                break
+            search.known.cuts.append(cut)
+    except KeyboardInterrupt:
+        return Outcome(best, dict(search.bounds), rounds, interrupted=True)
     return Outcome(best, dict(search.bounds), rounds)
 
 
@@ -146,7 +157,7 @@ def _choose(search: _Search) -> Choice | None:
 def _level(search: _Search, name: str, fixed: Mapping[str, int], hint: Choice | None) -> Choice | None:
     """Minimise one level over the options that the levels before leave useful."""
     if fixed:
-        return _least(search, name, fixed, hint, search.pools[tuple(fixed.items())])
+        return _least(search, name, fixed, hint, search.pools[tuple(fixed.items())]())
     if name == "traffic":
         choice = _least_traffic(search, hint)
     elif name == "peak":
@@ -168,14 +179,18 @@ def _least_traffic(search: _Search, hint: Choice | None) -> Choice | None:
     """The least traffic, with small budgets for each option first.
 
     A choice that moves no more beyond the compulsory bytes than each option was allowed is optimal: any other option moves more.
+    So what a choice moves is budget enough for the next round; where that is a large step, less is tried first.
     """
-    problem, choice = search.problem, None
-    budgets = [0, *(max(f.size_bytes for f in problem.network.maps.values()) << k for k in (0, 2))]
-    for budget in (*budgets, UNLIMITED) if search.switches.budgets else (UNLIMITED,):
+    problem = search.problem
+    largest = max(f.size_bytes for f in problem.network.maps.values())
+    budget = 0 if search.switches.budgets else UNLIMITED
+    while True:
         choice = _least(search, "traffic", {}, hint, problem.lean(budget))
-        if search.out_of_time or (choice is not None and problem.traffic(choice) - problem.compulsory_bytes <= budget):
-            break
-    return choice
+        excess = UNLIMITED if choice is None else problem.traffic(choice) - problem.compulsory_bytes
+        if search.out_of_time or excess <= budget or budget == UNLIMITED:
+            return choice
+        larger = max(largest // FIRST_BUDGET, budget * BUDGET_GROWTH)
+        budget = excess if budget >= largest else min(excess, larger)
 
 
 def traffic_bound(problem: Problem, limits: Limits, switches: Switches) -> int:
@@ -204,21 +219,23 @@ def _least(
             break
         search.known.floors += floors
     search.values[name], search.bounds[name] = answer.value, answer.bound
-    search.pools[(*fixed.items(), (name, answer.value))] = _useful(search, name, fixed, priced.useful)
+    lean = name != "cycles" and not fixed
+    useful = partial(_useful, search, lean, priced)
+    search.pools[(*fixed.items(), (name, answer.value))] = cache(useful)
     if search.on_progress is not None:
         search.on_progress(name, answer.value, answer.bound)
     return choice
 
 
-def _useful(search: _Search, name: str, fixed: Mapping[str, int], useful: tuple[Option, ...]) -> tuple[Option, ...]:
+def _useful(search: _Search, lean: bool, priced: Priced) -> tuple[Option, ...]:
     """The pool for the next level. A lean option stands for all of its groups and pattern: they need as much or more.
 
     No choice of this traffic has an option that alone moves more beyond the compulsory bytes than the whole choice does.
     """
-    if name == "cycles" or fixed:
-        return useful
+    if not lean:
+        return priced.useful
     problem, budget = search.problem, _budget(search)
-    return problem.full(frozenset(o.key for o in useful if problem.excess_bytes(o) <= budget))
+    return problem.full(frozenset(o.key for o in priced.useful if problem.excess_bytes(o) <= budget))
 
 
 def _tidy(search: _Search, choice: Choice) -> Choice:
@@ -282,7 +299,7 @@ def _shrunk(search: _Search, part: Layout, bound: int, target: int) -> Cut:
 
 def _final_pool(search: _Search) -> tuple[Option, ...]:
     """Options that a choice with the present values may hold."""
-    return search.pools[tuple((name, search.values[name]) for name in search.order)]
+    return search.pools[tuple((name, search.values[name]) for name in search.order)]()
 
 
 def _why(search: _Search) -> str:

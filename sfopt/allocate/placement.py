@@ -129,8 +129,7 @@ def _result(
     target_bytes: int,
 ) -> PlacementResult:
     solver = cp_model.CpSolver()
-    limits.apply(solver)
-    code = solver.solve(model)
+    code = limits.solve(solver, model)
     if code == cp_model.INFEASIBLE:
         return PlacementResult(None, 0, device.sram_bytes + device.word_bytes)
     bound = max(target_bytes, round(solver.best_objective_bound) * device.word_bytes)

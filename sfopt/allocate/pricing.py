@@ -5,8 +5,9 @@ a choice of value U in hand, options with L + c > U are out. The program over th
 """
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from math import ceil
 
 from sfopt.allocate.choice import ChoiceProgram
@@ -27,10 +28,15 @@ FIRST_MARGIN = 0.002
 
 @dataclass(frozen=True)
 class Priced:
-    """An answer, and the options that a choice of its value may hold (all, where prices were not asked)."""
+    """An answer, and how to find the options that a choice of its value may hold."""
 
     answer: Answer
-    useful: tuple[Option, ...]
+    find: Callable[[], tuple[Option, ...]]
+
+    @cached_property
+    def useful(self) -> tuple[Option, ...]:
+        """These options; all, where prices were not asked. Worked out when first wanted."""
+        return self.find()
 
 
 def minimise(
@@ -46,17 +52,20 @@ def minimise(
     deadline = time.monotonic() + limits.seconds
     prices = relaxed(rows, limits) if len(options) > SMALL and switches.reduced_costs else None
     if prices is None:
-        return Priced(solve_with_cp_sat(rows, _left(limits, deadline), hint), options)
+        return Priced(solve_with_cp_sat(rows, _left(limits, deadline), hint), lambda: options)
     bound, costs = prices
     answer = _tighten(program, rows, bound, costs, limits, hint)
     if answer.values is None:
-        return Priced(answer, options)
-    second = relaxed(rows, _left(limits, deadline), "pdlp")
-    kept = tuple(zip(program.x, options, strict=True))
-    for least, dear in (prices,) if second is None else (prices, second):
-        most = _with_slack(answer.value - least, least)
-        kept = tuple((x, o) for x, o in kept if dear[x] <= most)
-    return Priced(answer, tuple(o for _, o in kept))
+        return Priced(answer, lambda: options)
+
+    def find() -> tuple[Option, ...]:
+        kept = _within(program, rows, costs, _with_slack(answer.value - bound, bound))
+        second = relaxed(kept, _left(limits, deadline), "pdlp")
+        if second is not None:
+            kept = _within(program, kept, second[1], _with_slack(answer.value - second[0], second[0]))
+        return tuple(o for x, o in zip(program.x, options, strict=True) if kept.high[x])
+
+    return Priced(answer, find)
 
 
 def _tighten(

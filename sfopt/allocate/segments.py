@@ -5,12 +5,14 @@ that cross the cut held whole. Elsewhere the two parts do all that it does, in l
 """
 
 from collections.abc import Iterator, Mapping, Set
+from copy import copy
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from itertools import product
 
 from sfopt.allocate.growth import Growth
 from sfopt.allocate.options import Block, Body, Key, Option, bank_floor, can_be_resident, operand_sets, patterns
+from sfopt.allocate.worth import Needs
 from sfopt.cost import (
     Constant,
     constants,
@@ -39,8 +41,6 @@ class SegmentOptions:
     def __init__(self, network: Network, device: Device) -> None:
         self.network, self.device = network, device
         self.shared = _Shared(network, device)
-        self.cut_bytes = dict[tuple[int, int], int]()
-        """Groups first..last -> least scratchpad of running them in two parts or more; only where a segment needs less."""
         self._lean = dict[int, tuple[Option, ...]]()
 
     def lean(self, budget_bytes: int) -> tuple[Option, ...]:
@@ -49,28 +49,36 @@ class SegmentOptions:
         Only those whose maps move at most `budget_bytes` beyond what is compulsory.
         """
         if budget_bytes not in self._lean:
-            self._lean[budget_bytes] = tuple(self._find_lean(budget_bytes))
+            found = (option for maker, _ in self._worth_having.values() for option in maker.options(None, budget_bytes))
+            self._lean[budget_bytes] = tuple(found)
         return self._lean[budget_bytes]
 
-    def _find_lean(self, budget_bytes: int) -> Iterator[Option]:
-        needs = _Needs(self.shared)
+    @cached_property
+    def _worth_having(self) -> Mapping[tuple[int, int], tuple["_Maker", int]]:
+        """Groups first..last -> options at the least band height, and what running them in two parts needs, which is more."""
+        needs, found = Needs(self.network, self.shared.whole), dict[tuple[int, int], tuple[_Maker, int]]()
         for last in self.network.groups:
-            needs.begin(last)
+            if last.kind is Kind.HOST:
+                continue
+            needs.begin(last.index, self.shared.constant_bytes(last))
             for growth, inside in self._lowest(last):
                 cut = needs.cut(growth.first, last.index)
                 own = inside.bytes if growth.connected else cut
                 needs.know(growth.first, last.index, min(own, cut))
                 if own < cut:
-                    self.cut_bytes[growth.first, last.index] = cut
-                    yield from _Maker(self.shared, growth, inside).options(None, budget_bytes)
+                    found[growth.first, last.index] = _Maker(self.shared, growth.copy(), inside.copy()), cut
+        return found
+
+    def cut_bytes(self, first: int, last: int) -> int:
+        """Least scratchpad of running groups in two parts or more, where one segment needs less; 0 elsewhere."""
+        return self._worth_having[first, last][1] if (first, last) in self._worth_having else 0
 
     def full(self, keys: Set[Key] | None) -> Iterator[Option]:
         """All of them, or all of certain keys: every band height, overlap and early constants."""
-        asked = (o.key for o in self.lean(UNLIMITED)) if keys is None else keys
+        ranges = self._worth_having if keys is None else {(first, last) for first, last, _ in keys if first < last}
         firsts: dict[int, set[int]] = {}
-        for first, last, _ in asked:
-            if first < last:
-                firsts.setdefault(last, set()).add(first)
+        for first, last in ranges:
+            firsts.setdefault(last, set()).add(first)
         for last, starts in sorted(firsts.items()):
             kept = dict[tuple[object, ...], list[Option]]()
             for band_rows in _band_heights(self.network, self.network.groups[last]):
@@ -82,8 +90,6 @@ class SegmentOptions:
 
     def _lowest(self, last: Group) -> Iterator[tuple[Growth, "_Inside"]]:
         """All segments that end with a group, at the least band height that each can have, shorter ones first."""
-        if last.kind is Kind.HOST:
-            return
         band_rows, total, done = 1, rows_to_run(self.network, last), last.index
         while band_rows < total:
             growth, inside = Growth(self.network, last.index, band_rows), _Inside(self.shared)
@@ -108,9 +114,9 @@ class SegmentOptions:
             inside.take_in(growth)
             if inside.bytes > self.device.sram_bytes:
                 return
-            ratio, cut = band_rows // growth.unit, self.cut_bytes.get((growth.first, last), 0)
+            ratio, cut = band_rows // growth.unit, self.cut_bytes(growth.first, last)
             if growth.first in starts and inside.bytes < cut and ratio & (ratio - 1) == 0:
-                yield from _Maker(self.shared, growth, inside).options(keys)
+                yield from _Maker(self.shared, growth.copy(), inside.copy()).options(keys)
 
 
 def _no_worse(a: Option, b: Option) -> bool:
@@ -122,47 +128,6 @@ def _no_worse(a: Option, b: Option) -> bool:
         and a.behind <= b.behind
         and a.ahead <= b.ahead
     )
-
-
-class _Needs:
-    """Least scratchpad of consecutive groups whose inner maps never leave it, by dynamic programming over where they are cut."""
-
-    def __init__(self, shared: "_Shared") -> None:
-        self.shared = shared
-        self.least = dict[tuple[int, int], int]()
-
-    def begin(self, last: Group) -> None:
-        """A group alone comes first."""
-        if last.kind is not Kind.HOST:
-            self.least[last.index, last.index] = self._alone(last)
-
-    def know(self, first: int, last: int, need: int) -> None:
-        """Remember what a range needs."""
-        self.least[first, last] = need
-
-    def cut(self, first: int, last: int) -> int:
-        """The least need of two parts, each beside the maps that cross the cut; ranges that are not known are beyond use."""
-        best = 1 << 62
-        for k in range(first, last):
-            left, right = self.least.get((first, k)), self.least.get((k + 1, last))
-            if left is not None and right is not None and max(left, right) < best:
-                best = min(best, max(left, right) + self._crossing(first, k, last))
-        return best
-
-    def _alone(self, group: Group) -> int:
-        """A group that streams its maps as the segment does needs all of its constants."""
-        blocks = self.shared.constants(group, folded=False)
-        return sum(b.rows * b.row_bytes(self.shared.device) for b in blocks)
-
-    def _crossing(self, first: int, cut: int, last: int) -> int:
-        """Bytes of the maps that groups on both sides of the cut touch."""
-        network = self.shared.network
-        total = 0
-        for m, readers in self.shared.alive[cut]:
-            behind = any(cut < r <= last for r in readers)
-            if behind and (network.producers.get(m, -1) >= first or any(first <= r <= cut for r in readers)):
-                total += self.shared.whole[m]
-        return total
 
 
 def _band_heights(network: Network, last: Group) -> list[int]:
@@ -189,17 +154,16 @@ class _Shared:
     def __post_init__(self) -> None:
         self.free = frozenset(m for m in self.network.maps if can_be_resident(self.network, m))
         self.whole = {m: f.height * map_row_bytes(f, self.device) for m, f in self.network.maps.items()}
-        self.alive: list[list[tuple[str, tuple[int, ...]]]] = [[] for _ in self.network.groups]
-        """Group -> maps that are there when it has run and read later, with their readers."""
-        for m, readers in self.network.readers.items():
-            for g in range(max(0, self.network.producers.get(m, 0)), readers[-1] if readers else 0):
-                self.alive[g].append((m, readers))
 
     def constants(self, group: Group, *, folded: bool) -> tuple[Constant, ...]:
         key = (group.index, folded)
         if key not in self.blocks:
             self.blocks[key] = constants(self.network, group, folded=folded)
         return self.blocks[key]
+
+    def constant_bytes(self, group: Group) -> int:
+        """Scratchpad that all constants of a group take, not folded."""
+        return sum(b.rows * b.row_bytes(self.device) for b in self.constants(group, folded=False))
 
     def compute(self, group: Group, run: RowSchedule, bands: int, *, folded: bool) -> int:
         key = (group.index, run, bands, folded)
@@ -218,6 +182,12 @@ class _Inside:
         self.constant_bytes = self.traffic_bytes = self.ring_bytes = self.compute = self.constant_cycles = 0
         self.rings = dict[str, Block]()
         self.floor = 0
+
+    def copy(self) -> "_Inside":
+        """One that no longer grows."""
+        same = copy(self)
+        same.rings = dict(self.rings)
+        return same
 
     @property
     def bytes(self) -> int:
@@ -334,7 +304,7 @@ class _Maker:
             exposed=edges + inside.constant_cycles * (not early) + rest * (not overlap),
             behind=rest * overlap,
             ahead=inside.constant_cycles * early,
-            make=partial(self._body, dict(inside.rings), streams, early=early, overlap=overlap),
+            make=partial(self._body, streams, early=early, overlap=overlap),
         )
 
     def _moves_here(self, tensor: str) -> bool:
@@ -406,10 +376,8 @@ class _Maker:
             for g in groups
         )
 
-    def _body(
-        self, rings: Mapping[str, Block], streams: Mapping[str, "_Stream"], *, overlap: bool, early: bool
-    ) -> Body:
-        blocks, runs = [s.blocks[overlap] for s in streams.values()], self._runs()
+    def _body(self, streams: Mapping[str, "_Stream"], *, overlap: bool, early: bool) -> Body:
+        blocks, runs, rings = [s.blocks[overlap] for s in streams.values()], self._runs(), self.inside.rings
         for run in runs:
             group = self.network.groups[run.group]
             if group.output in rings:

@@ -14,7 +14,6 @@
 """
 
 import math
-import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from dataclasses import dataclass
 from ortools.sat.python import cp_model
 
 from sfopt.allocate.packing.stack import Stack
+from sfopt.allocate.stoppable import stoppable
 from sfopt.errors import InternalError
 
 __all__ = ["Proof", "solve_program"]
@@ -61,7 +61,7 @@ def solve_program(stack: Stack, floor: int, ceiling: int, *, effort: float, dead
     solver.parameters.max_deterministic_time = effort
     solver.parameters.max_time_in_seconds = max(0.0, deadline_s - time.monotonic())
     solver.parameters.catch_sigint_signal = False
-    status = _solve(solver, model)
+    status = stoppable(lambda: solver.solve(model), solver.stop_search)
     if status == cp_model.INFEASIBLE:
         return Proof(None, ceiling + 1)
     if status in (cp_model.OPTIMAL, cp_model.FEASIBLE):
@@ -70,20 +70,6 @@ def solve_program(stack: Stack, floor: int, ceiling: int, *, effort: float, dead
     if status == cp_model.UNKNOWN:
         return Proof(None, max(floor, math.ceil(solver.best_objective_bound - ROUNDING)))
     raise InternalError(f"the packing program of {len(stack.blocks)} blocks is {solver.status_name(status)}")
-
-
-def _solve(solver: cp_model.CpSolver, model: cp_model.CpModel) -> cp_model.CpSolverStatus:
-    """Solve in a thread, so that Ctrl-C reaches Python at once, and stops the solver."""
-    statuses: list[cp_model.CpSolverStatus] = []
-    thread = threading.Thread(target=lambda: statuses.append(solver.solve(model)))
-    thread.start()
-    try:
-        thread.join()
-    except KeyboardInterrupt:
-        solver.stop_search()
-        thread.join()
-        raise
-    return statuses[0]
 
 
 def _sections(model: cp_model.CpModel, stack: Stack, offsets: Sequence[cp_model.IntVar]) -> None:
