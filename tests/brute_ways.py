@@ -7,7 +7,7 @@ from itertools import product
 from math import ceil
 
 from brute_rows import Timing, ring_rows, timings
-from brute_worth import cut_bytes, inner_bytes
+from brute_worth import cut_bytes, inner_bytes, reread_sets
 
 from sfopt import cost
 from sfopt.device import Device
@@ -18,8 +18,9 @@ __all__ = ["REREADS", "How", "Part", "Span", "Way", "ways"]
 
 Span = tuple[int, int]
 """First and last group of a segment."""
-REREADS = frozenset({"inputs"})
-"""What may be read again beside the weights of a group alone for every band: its inputs for every tile of weights."""
+REREADS = frozenset({"inputs", "weights"})
+"""What may be read again beside the weights of a group alone for every band: its inputs for every tile of weights; weights of
+groups in company for every band."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,8 @@ class How:
     overlap: bool
     again: frozenset[str] = frozenset()
     """Maps that are read again for every tile; if there are any, the tiles are outside and the bands inside."""
+    tiled: frozenset[int] = frozenset()
+    """Groups in company whose weights come tile by tile, again in every band."""
 
 
 @dataclass(frozen=True)
@@ -84,15 +87,36 @@ def ways(
     made = {g.output for g in groups}
     fed = tuple(dict.fromkeys(n for g in groups for n in g.reads if n not in made and n not in held))
     may_be_early = span[0] > 0 and network.groups[span[0] - 1].kind is not Kind.HOST
+    streams = (
+        len(groups) > 1 or fed or groups[0].output not in held
+    )  # a group that sees all maps resident has only the frame
     for timing in timings(network, groups, fed):
-        if len(groups) > 1 and inner_bytes(network, device, groups, timing) >= cut_bytes(network, device, span):
+        if timing.bands > 1 and not streams:
             continue
-        for overlap, early, tile in product((False, True), {False, may_be_early}, _tiles(network, device, groups)):
-            hows = [How(timing, tile, overlap)]
-            if tile is not None and timing.bands > 1 and "inputs" in rereads:
-                hows += (How(_at_once(timing, again), tile, overlap, again) for again in _read_again(groups[0], timing))
-            for how in hows:
-                yield _Maker(network, device, groups, held, stored, how, early=early).way()
+        for overlap in (False, True):
+            for how in _hows(network, device, groups, timing, overlap, rereads):
+                for early in {False, may_be_early}:
+                    yield _Maker(network, device, groups, held, stored, how, early=early).way()
+
+
+def _hows(
+    network: Network, device: Device, groups: Sequence[Group], timing: Timing, overlap: bool, rereads: frozenset[str]
+) -> Iterator[How]:
+    """Every way to bring the weights."""
+    if len(groups) > 1:
+        if inner_bytes(network, device, groups, timing) < cut_bytes(
+            network, device, (groups[0].index, groups[-1].index)
+        ):
+            yield How(timing, None, overlap)
+        if "weights" in rereads:
+            for tiled in reread_sets(network, device, groups, timing):
+                yield How(timing, device.lanes_out, overlap, tiled=tiled)
+        return
+    for tile in _tiles(network, device, groups[0]):
+        yield How(timing, tile, overlap)
+        if tile is not None and timing.bands > 1 and "inputs" in rereads:
+            for again in _read_again(groups[0], timing):
+                yield How(_at_once(timing, again), tile, overlap, again)
 
 
 def _read_again(group: Group, timing: Timing) -> Iterator[frozenset[str]]:
@@ -111,11 +135,11 @@ def _at_once(timing: Timing, again: frozenset[str]) -> Timing:
     return replace(timing, feeds=feeds)
 
 
-def _tiles(network: Network, device: Device, groups: Sequence[Group]) -> Iterator[int | None]:
+def _tiles(network: Network, device: Device, group: Group) -> Iterator[int | None]:
     """Channels of a weight tile; None: all weights at once."""
     yield None
-    channels, tile = network.maps[groups[0].output].channels, device.lanes_out
-    while len(groups) == 1 and groups[0].kind is Kind.CONV and groups[0].conv_groups == 1 and tile < channels:
+    channels, tile = network.maps[group.output].channels, device.lanes_out
+    while group.kind is Kind.CONV and group.conv_groups == 1 and tile < channels:
         yield tile
         tile *= 2
 
@@ -135,7 +159,7 @@ class _Maker:
         early: bool,
     ) -> None:
         self.network, self.device, self.groups, self.held, self.stored = network, device, groups, held, stored
-        self.how, self.timing, self.tile, self.overlap, self.early = how, how.timing, how.tile, how.overlap, early
+        self.how, self.timing, self.overlap, self.early = how, how.timing, how.overlap, early
         self.parts = list[Part]()
         self.traffic = self.exposed = self.compute = self.behind = self.ahead = 0
 
@@ -163,7 +187,10 @@ class _Maker:
         self._spend(times * fmap.size_bytes, times * edge, times * rest)
 
     def _tiles(self, group: Group) -> int:
-        return ceil(self.network.maps[group.output].channels / (self.tile or 1 << 30))
+        return ceil(self.network.maps[group.output].channels / (self._tile(group) or 1 << 30))
+
+    def _tile(self, group: Group) -> int | None:
+        return self.how.tile if len(self.groups) == 1 or group.index in self.how.tiled else None
 
     def _output(self, group: Group) -> None:
         fmap, leaves = self.network.maps[group.output], group.output in self.stored
@@ -200,7 +227,7 @@ class _Maker:
         alone = first in self.timing.feeds and [g for g in self.groups if first in g.reads] == [group]
         folded = alone and cost.folds_input(group, self.network.maps[first], self.device)
         for block in cost.constants(self.network, group, folded=folded):
-            tile = self.tile if block.name.endswith(".weights") else None
+            tile = self._tile(group) if block.name.endswith(".weights") else None
             rows = block.rows if tile is None else min(block.rows, tile * (2 if self.overlap else 1))
             early = self.early and tile is None
             self.parts.append(Part(block.name, rows, block.row_bytes(self.device), early))
@@ -213,5 +240,5 @@ class _Maker:
             cycles = cost.dma_cycles(block.size_bytes, self.device)
             self.ahead += cycles if self.early else 0
             self.exposed += 0 if self.early else cycles
-        tile, run = self.tile or self.network.maps[group.output].channels, self.timing.runs[group.index]
+        tile, run = self._tile(group) or self.network.maps[group.output].channels, self.timing.runs[group.index]
         self.compute += cost.group_cycles(self.network, group, self.device, run, bands, tile, folded=folded)

@@ -6,7 +6,7 @@ from dataclasses import fields, replace
 import pytest
 from brute_force import TooManyCasesError, optimum
 from networks import efficientnet_b0, mobilenet_v2, random_network, resnet50
-from small_cases import small_case
+from small_cases import heavy_case, small_case
 
 from sfopt.allocate import OBJECTIVES, Switches, plan, pricing
 from sfopt.check import check_plan
@@ -28,16 +28,21 @@ def solved(network: Network, device: Device, switches: Switches, objective: str)
     return tuple(o.value for o in found.certificate.objectives)
 
 
-def compare(seeds: Iterable[int], switches: Switches | None = None, objective: str = "traffic") -> tuple[int, int]:
+def compare(
+    seeds: Iterable[int],
+    switches: Switches | None = None,
+    objective: str = "traffic",
+    make: Callable[[int], tuple[Network, Device]] = small_case,
+) -> tuple[int, int]:
     """Planner against enumeration on small cases: how many were compared, and how many of them had a plan."""
     compared = feasible = 0
     switches = switches or Switches()
     for seed in seeds:
-        network, device = small_case(seed)
+        network, device = make(seed)
         if len(network.groups) > 5:
             continue
         try:
-            kinds = [("inputs", switches.reread_inputs)]
+            kinds = [("inputs", switches.reread_inputs), ("weights", switches.reread_weights)]
             expected = optimum(
                 network,
                 device,
@@ -67,6 +72,14 @@ def test_optimum_equals_enumeration_on_thousands(block: int) -> None:
     compared, feasible = compare(range(1000 + block * 100, 1100 + block * 100))
     assert compared >= 60
     assert feasible >= 40
+
+
+@pytest.mark.parametrize("objective", ["traffic", "latency"])
+@pytest.mark.parametrize("block", range(3))
+def test_optimum_of_heavy_weights_equals_enumeration(block: int, objective: str) -> None:
+    compared, feasible = compare(range(block * 40, block * 40 + 40), objective=objective, make=heavy_case)
+    assert compared >= 25
+    assert feasible >= 15
 
 
 def test_optimum_for_latency_equals_enumeration() -> None:

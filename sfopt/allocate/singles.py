@@ -91,7 +91,7 @@ class _Maker:
         return [*(h for k in range(self.height.bit_length()) if (h := unit << k) < self.height), self.height]
 
     def _weight_ways(self, bands: int) -> list[tuple[WeightMode, int]]:
-        """RESIDENT, or tiles of `lanes_out` times a power of two: through the only band, again in every band, or all bands for each."""
+        """RESIDENT, or tiles of `lanes_out` times a power of two: in the only band, again in every band, or all bands for each."""
         channels = self.out.channels
         ways = [(WeightMode.RESIDENT, channels)]
         if self.group.kind is Kind.CONV and self.group.conv_groups == 1:
