@@ -44,7 +44,10 @@ def reread_sets(network: Network, device: Device, groups: Sequence[Group], timin
         chosen = order[:count]
         need = inner_bytes(network, device, groups, timing) - sum(freed[i] for i in chosen)
         again = sum(weights[i].size_bytes for i in chosen) * (timing.bands - 1)
-        if need < limit and again < spilled:
+        syncs_and_loops = 4 + 2 * count
+        touched = {n for g in groups for n in (*g.reads, g.output)}
+        words = 2 * sum(len(g.pieces) for g in groups) + len(touched) + syncs_and_loops
+        if need < limit and again < spilled and words <= cost.LOOP_WORDS:
             yield frozenset(chosen)
 
 

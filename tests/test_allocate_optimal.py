@@ -5,9 +5,10 @@ from dataclasses import fields, replace
 
 import pytest
 from brute_force import TooManyCasesError, optimum
-from networks import efficientnet_b0, mobilenet_v2, random_network, resnet50
+from networks import GraphBuilder, efficientnet_b0, mobilenet_v2, random_network, resnet50
 from small_cases import heavy_case, small_case
 
+from sfopt import cost
 from sfopt.allocate import OBJECTIVES, Switches, plan, pricing
 from sfopt.check import check_plan
 from sfopt.cost import compulsory_bytes
@@ -15,6 +16,7 @@ from sfopt.device import Device, load_device
 from sfopt.errors import InfeasibleError, UsageError
 from sfopt.groups import Network
 from sfopt.plan import Status
+from sfopt_fpga.emit import emit
 
 
 def solved(network: Network, device: Device, switches: Switches, objective: str) -> tuple[int, ...] | None:
@@ -112,6 +114,33 @@ def test_switches_leave_the_optimum_alone(switches: Switches) -> None:
     """`segments` is none of the tricks: without it, the enumeration has none either."""
     compared, _ = compare(range(400, 420), switches)
     assert compared >= 10
+
+
+@pytest.mark.parametrize("words", [9, 14])
+def test_loops_that_fit_the_machine_equal_enumeration(words: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A buffer so short that it limits segments, and forbids bands to some groups."""
+    monkeypatch.setattr(cost, "LOOP_WORDS", words)
+    compared, feasible = compare(range(440, 465))
+    more, feasible_too = compare(range(200, 220), make=heavy_case)
+    assert compared + more >= 25
+    assert feasible + feasible_too >= 15
+
+
+def test_segments_are_as_long_as_the_machine_can_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    b = GraphBuilder("long", seed=3)
+    x = b.input(4, 60, 6)
+    for _ in range(24):
+        x = b.conv(x, 4)
+    network, device = b.network([x]), load_device("sim8").with_sram(4 << 10)
+    lengths = dict[int, int]()
+    for words in (1024, 40):
+        monkeypatch.setattr(cost, "LOOP_WORDS", words)
+        monkeypatch.setattr("sfopt_fpga.emit.LOOP_BODY_WORDS", words)
+        found = plan(network, device)
+        check_plan(found, network, device)
+        emit(found, network, device, expose=True)
+        lengths[words] = max(s.last - s.first + 1 for s in found.segments)
+    assert lengths[1024] > lengths[40] > 1
 
 
 @pytest.mark.parametrize("first_margin", [0.0, 0.1])

@@ -381,3 +381,13 @@ def test_cycles_of_a_segment_by_hand(overlap: bool) -> None:
     first = exposed + max(computing, (rest if overlap else 0) + constants)
     second = 2 * dma(3 * band_bytes) + cost.compute_cycles(network, network.groups[2], device, 6, 8, folded=False)
     assert facts.cycles == first + second
+
+
+def test_loop_longer_than_the_machine_holds_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    made, network, device = next(c for c in segment_cases() if any(several(s) and s.bands > 1 for s in c[0].segments))
+    longest = max(cost.loop_words(network.groups[s.first : s.last + 1]) for s in made.segments if s.bands > 1)
+    monkeypatch.setattr(cost, "LOOP_WORDS", longest)
+    check_plan(made, network, device)
+    monkeypatch.setattr(cost, "LOOP_WORDS", longest - 1)
+    with pytest.raises(PlanCheckError, match=rf"rule 3: segment \d+ is a loop of up to {longest} instructions"):
+        check_plan(made, network, device)

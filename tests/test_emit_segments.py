@@ -11,6 +11,7 @@ from naive_schedule import spans_read
 from networks import GraphBuilder, random_network
 from segment_networks import SEGMENT_NETWORKS
 
+from sfopt.cost import loop_words
 from sfopt.errors import InternalError, ProgramError, SimulationFault
 from sfopt.groups import Network
 from sfopt.plan import Buffer, Feed, Plan, Role, Run, Segment, WeightMode
@@ -52,11 +53,24 @@ def check_random_plans(network: Network, seed: int, count: int) -> list[Segment]
     case, r = Case(network, seed), np.random.default_rng(seed)
     plans = [random_plan(network, r) for _ in range(count)]
     for i, plan in enumerate(plans):
+        check_loop_lengths(plan, network)
         if i % 2:
             case.check_exposed(plan)
         else:
             case.check(plan)
     return [s for p in plans for s in p.segments]
+
+
+def check_loop_lengths(plan: Plan, network: Network) -> None:
+    """No loop over bands is longer than the planner takes it for, also in the build that stores every map."""
+    words = [decode(word) for word in emit(plan, network, DEVICE, expose=True).words]
+    bodies = [f["body"] for opcode, f in words if opcode is Opcode.LOOP and f["axis"] == Axis.ROWS]
+    expected = [
+        loop_words(network.groups[s.first : s.last + 1], sum(r.weight_mode is WeightMode.REREAD for r in s.runs))
+        for s in plan.segments
+        if s.bands > 1
+    ]
+    assert all(body <= most for body, most in zip(bodies, expected, strict=True))
 
 
 @pytest.mark.parametrize("name", SEGMENT_NETWORKS)

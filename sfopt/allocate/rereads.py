@@ -8,6 +8,7 @@ what it reads again is less than to write and read all its inner maps.
 from collections.abc import Iterator, Mapping, Set
 from functools import cached_property
 
+from sfopt import cost
 from sfopt.allocate.growth import Growth
 from sfopt.allocate.options import Key, Option
 from sfopt.allocate.segments import SegmentOptions
@@ -90,6 +91,8 @@ class RereadOptions:
             for count in range(1, len(largest) + 1):
                 groups = largest[:count]
                 need = inside.bytes - sum(self.saved_bytes[g] for g in groups)
+                if growth.words + cost.loop_words((), count) > cost.LOOP_WORDS:
+                    break
                 if need < limit and self._again_bytes(growth, groups) < self._spilling_bytes(inside.rings):
                     yield growth.copy(), groups
 

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Set
 from functools import partial
 from itertools import combinations, product
 
+from sfopt import cost
 from sfopt.allocate.options import (
     Block,
     Body,
@@ -85,7 +86,7 @@ class _Maker:
 
     def _band_heights(self, resident: frozenset[str]) -> list[int]:
         """The whole frame; where something streams, powers of two below it as well (times the factor of a resize)."""
-        if resident.issuperset(self.maps):
+        if resident.issuperset(self.maps) or cost.loop_words([self.group]) > cost.LOOP_WORDS:
             return [self.height]
         unit = self.group.window.stride[0] if self.group.kind is Kind.RESIZE else 1
         return [*(h for k in range(self.height.bit_length()) if (h := unit << k) < self.height), self.height]
