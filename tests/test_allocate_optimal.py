@@ -1,12 +1,13 @@
 """The integer programs against enumeration, with every modelling trick on and off."""
 
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import fields, replace
 
 import pytest
 from brute_force import TooManyCasesError, optimum
 from networks import GraphBuilder, efficientnet_b0, mobilenet_v2, random_network, resnet50
-from small_cases import heavy_case, small_case
+from small_cases import heavy_case, small_case, wide_case
 
 from sfopt import cost
 from sfopt.allocate import OBJECTIVES, Switches, plan, pricing
@@ -15,7 +16,7 @@ from sfopt.cost import compulsory_bytes
 from sfopt.device import Device, load_device
 from sfopt.errors import InfeasibleError, UsageError
 from sfopt.groups import Network
-from sfopt.plan import Status
+from sfopt.plan import Status, WeightMode
 from sfopt_fpga.emit import emit
 
 
@@ -77,11 +78,43 @@ def test_optimum_equals_enumeration_on_thousands(block: int) -> None:
 
 
 @pytest.mark.parametrize("objective", ["traffic", "latency"])
-@pytest.mark.parametrize("block", range(3))
-def test_optimum_of_heavy_weights_equals_enumeration(block: int, objective: str) -> None:
-    compared, feasible = compare(range(block * 40, block * 40 + 40), objective=objective, make=heavy_case)
-    assert compared >= 25
-    assert feasible >= 15
+@pytest.mark.parametrize("block", range(2))
+@pytest.mark.parametrize("make", [heavy_case, wide_case])
+def test_optimum_of_weights_that_hardly_fit_equals_enumeration(
+    make: Callable[[int], tuple[Network, Device]], block: int, objective: str
+) -> None:
+    compared, feasible = compare(range(85 + block * 25, 110 + block * 25), objective=objective, make=make)
+    assert compared >= 12
+    assert feasible >= 6
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("objective", ["traffic", "latency"])
+@pytest.mark.parametrize("block", range(10))
+@pytest.mark.parametrize("make", [heavy_case, wide_case])
+def test_optimum_of_weights_that_hardly_fit_equals_enumeration_on_hundreds(
+    make: Callable[[int], tuple[Network, Device]], block: int, objective: str
+) -> None:
+    compared, feasible = compare(range(1000 + block * 50, 1050 + block * 50), objective=objective, make=make)
+    assert compared >= 20
+    assert feasible >= 10
+
+
+@pytest.mark.parametrize("name", ["reread_inputs", "reread_weights", "drop_dominated", "budgets", "reduced_costs"])
+def test_switches_leave_the_optimum_of_weights_that_hardly_fit_alone(name: str) -> None:
+    compared, _ = compare(range(150, 160), replace(Switches(), **{name: False}), make=wide_case)
+    assert compared >= 6
+
+
+def test_both_ways_to_read_again_are_among_the_optima() -> None:
+    """Otherwise the comparisons would say nothing about them."""
+    modes = set[tuple[WeightMode, bool]]()
+    for seed in range(85, 135):
+        network, device = wide_case(seed)
+        with suppress(InfeasibleError):
+            found = plan(network, device)
+            modes |= {(r.weight_mode, len(s.runs) > 1) for s in found.segments for r in s.runs}
+    assert modes >= {(WeightMode.INPUT_REREAD, False), (WeightMode.REREAD, False), (WeightMode.REREAD, True)}
 
 
 def test_optimum_for_latency_equals_enumeration() -> None:
