@@ -5,6 +5,7 @@ geometry: how many bytes a row occupies in the scratchpad, how many constants a 
 output rows needs. Cycles follow the machine of `docs/machine.md`; the instruction-level timing model adds the waiting.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from sfopt.device import Device
@@ -15,6 +16,7 @@ __all__ = [
     "AVERAGE_BYTES",
     "BINARY_BYTES",
     "CHANNEL_BYTES",
+    "LOOP_WORDS",
     "PIPELINE_CYCLES",
     "SCALE_BYTES",
     "TABLE_BYTES",
@@ -30,6 +32,7 @@ __all__ = [
     "folds_input",
     "group_cycles",
     "group_macs",
+    "loop_words",
     "map_row_bytes",
     "padded_bytes",
     "piece_cycles",
@@ -247,6 +250,23 @@ def stream_cycles(row_bytes: int, rows: RowSchedule, bands: int, device: Device,
         return dma_cycles(edge, device), 0
     latencies = max(0, pieces - 2) * device.dram_latency_cycles
     return dma_cycles(edge, device), dma_cycles(rest, device) + latencies
+
+
+LOOP_WORDS = 1024
+"""Instructions that the sequencer's loop buffer holds: a segment of several bands is one loop."""
+
+
+def loop_words(groups: Iterable[Group], rereading: int = 0) -> int:
+    """Instructions of a segment's loop at most, when every map that it touches moves; `rereading` groups read their weights again.
+
+    SETUP and COMPUTE for each piece, LOAD or STORE for each map. A group that reads its weights again needs a loop and its LOAD
+    as well, and the segment then up to four SYNCs; of a group alone that is not counted: a convolution is far from the limit.
+    """
+    words, maps = 2 * rereading + 4 * (rereading > 0), set[str]()
+    for group in groups:
+        words += 2 * len(group.pieces)
+        maps.update(group.reads, group.writes)
+    return words + len(maps)
 
 
 def group_macs(network: Network, group: Group) -> int:

@@ -57,12 +57,14 @@ class WeightMode(StrEnum):
     """How a group's convolution weights reach the scratchpad.
 
     RESIDENT: all of them, once, before the first band. STREAMED: one channel tile at a time, once; the only band is the frame.
-    REREAD: one channel tile at a time, again for every band.
+    REREAD: one channel tile at a time, again for every band. INPUT_REREAD: one channel tile at a time, once; all bands run again
+    for each tile, and what streams in band by band is read again. The output is whole on-chip meanwhile.
     """
 
     RESIDENT = "resident"
     STREAMED = "streamed"
     REREAD = "reread"
+    INPUT_REREAD = "input_reread"
 
 
 class Category(StrEnum):

@@ -5,13 +5,13 @@ in the order of a lower bound of their levels, until no other can be better. For
 """
 
 import heapq
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations, count, pairwise, product
 
 from brute_placement import Box, Effort, TooManyCasesError, load, lowest_placement, time_parts
 from brute_rows import can_join
-from brute_ways import Span, Way, ways
+from brute_ways import REREADS, Span, Way, ways
 
 from sfopt import cost
 from sfopt.device import Device
@@ -38,15 +38,17 @@ def optimum(
     *,
     segments: bool = True,
     ends_early: bool = False,
+    rereads: frozenset[str] = REREADS,
 ) -> tuple[int, ...] | None:
     """The least values of the levels in `order`, or None when nothing fits.
 
-    `segments`: of several groups as well; `ends_early`: resident maps may end at any of their readers. Raises TooManyCasesError
-    beyond `most` combinations or `nodes` of placement search.
+    `segments`: of several groups as well; `ends_early`: resident maps may end at any of their readers; `rereads`: of REREADS, what
+    may be read again. Raises TooManyCasesError beyond `most` combinations or `nodes` of placement search.
     """
     known = order[: order.index("peak")]
     place, best = _Placer(network, device, Effort(nodes)), None
-    for bound, frame, chosen in _in_order(network, device, known, most, segments=segments, ends_early=ends_early):
+    every = frames(network, device, segments=segments, ends_early=ends_early, rereads=rereads)
+    for bound, frame, chosen in _in_order(every, device, known, most):
         if best is not None and bound > best[: len(known)]:
             break
         height = place.height(frame, _boxes(frame, chosen), device.sram_bytes if best is None else best[len(known)])
@@ -80,11 +82,11 @@ class _Placer:
 
 
 def _in_order(
-    network: Network, device: Device, known: Sequence[str], most: int, *, segments: bool, ends_early: bool
+    every: Iterable[Frame], device: Device, known: Sequence[str], most: int
 ) -> Iterator[tuple[tuple[int, ...], Frame, tuple[Way, ...]]]:
     """All combinations of ways whose buffers fit each step, best first by the levels in `known`."""
     tick, heap = count(), list[tuple[tuple[int, ...], int, Frame, tuple[tuple[int, ...], ...], tuple[Way, ...]]]()
-    for frame in frames(network, device, segments=segments, ends_early=ends_early):
+    for frame in every:
         least = [min(_levels(known, (way,)) for way in table) for table in frame.tables]
         rests = tuple(_sum(known, least[i:]) for i in range(len(least) + 1))
         heapq.heappush(heap, (rests[0], next(tick), frame, rests, ()))
@@ -131,7 +133,14 @@ def _fits(frame: Frame, chosen: tuple[Way, ...], sram_bytes: int) -> bool:
     return True
 
 
-def frames(network: Network, device: Device, *, segments: bool = True, ends_early: bool = False) -> Iterator[Frame]:
+def frames(
+    network: Network,
+    device: Device,
+    *,
+    segments: bool = True,
+    ends_early: bool = False,
+    rereads: frozenset[str] = REREADS,
+) -> Iterator[Frame]:
     """Every cut and residency for which all segments can run somehow."""
     known = dict[tuple[Span, frozenset[str], frozenset[str]], tuple[Way, ...]]()
     for spans in _cuts(network, segments=segments):
@@ -146,7 +155,7 @@ def frames(network: Network, device: Device, *, segments: bool = True, ends_earl
                 stored = frozenset(m for m in network.maps if _is_stored(network, spans, m, lives))
                 key = (span, seen & _touched(network, span), stored & _touched(network, span))
                 if key not in known:
-                    known[key] = tuple(dict.fromkeys(ways(network, device, *key)))
+                    known[key] = tuple(dict.fromkeys(ways(network, device, *key, rereads)))
                 room = device.sram_bytes - sum(_whole_bytes(network, device, m) for m in seen)
                 tables.append(tuple(way for way in known[key] if way.own_bytes <= room))
             if all(tables):

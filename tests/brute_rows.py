@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from math import lcm
 
+from sfopt import cost
 from sfopt.groups import Group, Kind, Network
 from sfopt.rows import RowSchedule, row_rate, rows_read, rows_to_run
 
@@ -27,7 +28,13 @@ def can_join(groups: Sequence[Group]) -> bool:
     return (
         all(g.kind is not Kind.HOST and g.scale not in made and not means & {*g.reads} for g in groups)
         and len(means) < 2
+        and _loop_words(groups) <= cost.LOOP_WORDS
     )
+
+
+def _loop_words(groups: Sequence[Group]) -> int:
+    """SETUP and COMPUTE for each piece, LOAD or STORE for each map."""
+    return 2 * sum(len(g.pieces) for g in groups) + len({n for g in groups for n in (*g.reads, g.output)})
 
 
 def timings(network: Network, groups: Sequence[Group], fed: Collection[str]) -> Iterator[Timing]:
@@ -37,6 +44,8 @@ def timings(network: Network, groups: Sequence[Group], fed: Collection[str]) -> 
         heights = {m: network.maps[m].height for m in fed}
         whole = {m: RowSchedule(height, height, height) for m, height in heights.items()}
         yield Timing(1, {groups[0].index: RowSchedule(total, total, total)}, whole)
+        if _loop_words(groups) > cost.LOOP_WORDS:
+            return
     paces = _paces(groups)
     if paces is None:
         return

@@ -1,22 +1,26 @@
 """Every way to run a segment, read off docs/plan-rules.md: its buffers, its bytes, its cycles."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import product
 from math import ceil
 
 from brute_rows import Timing, ring_rows, timings
-from brute_worth import cut_bytes, inner_bytes
+from brute_worth import cut_bytes, inner_bytes, reread_sets
 
 from sfopt import cost
 from sfopt.device import Device
 from sfopt.groups import Group, Kind, Network
+from sfopt.rows import RowSchedule
 
-__all__ = ["How", "Part", "Span", "Way", "ways"]
+__all__ = ["REREADS", "How", "Part", "Span", "Way", "ways"]
 
 Span = tuple[int, int]
 """First and last group of a segment."""
+REREADS = frozenset({"inputs", "weights"})
+"""What may be read again beside the weights of a group alone for every band: its inputs for every tile of weights; weights of
+groups in company for every band."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +45,10 @@ class How:
     timing: Timing
     tile: int | None
     overlap: bool
+    again: frozenset[str] = frozenset()
+    """Maps that are read again for every tile; if there are any, the tiles are outside and the bands inside."""
+    tiled: frozenset[int] = frozenset()
+    """Groups in company whose weights come tile by tile, again in every band."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +70,14 @@ class Way:
         return sum(part.size for part in self.parts)
 
 
-def ways(network: Network, device: Device, span: Span, held: frozenset[str], stored: frozenset[str]) -> Iterator[Way]:
+def ways(
+    network: Network,
+    device: Device,
+    span: Span,
+    held: frozenset[str],
+    stored: frozenset[str],
+    rereads: frozenset[str] = REREADS,
+) -> Iterator[Way]:
     """All ways to run the groups of `span`, which see the maps `held` resident and write the maps `stored` to DRAM."""
     groups = network.groups[span[0] : span[1] + 1]
     if groups[0].kind is Kind.HOST:
@@ -72,19 +87,59 @@ def ways(network: Network, device: Device, span: Span, held: frozenset[str], sto
     made = {g.output for g in groups}
     fed = tuple(dict.fromkeys(n for g in groups for n in g.reads if n not in made and n not in held))
     may_be_early = span[0] > 0 and network.groups[span[0] - 1].kind is not Kind.HOST
+    streams = (
+        len(groups) > 1 or fed or groups[0].output not in held
+    )  # a group that sees all maps resident has only the frame
     for timing in timings(network, groups, fed):
-        if len(groups) > 1 and inner_bytes(network, device, groups, timing) >= cut_bytes(network, device, span):
+        if timing.bands > 1 and not streams:
             continue
-        for overlap, early, tile in product((False, True), {False, may_be_early}, _tiles(network, device, groups)):
-            maker = _Maker(network, device, groups, held, stored, timing, tile, overlap=overlap, early=early)
-            yield maker.way()
+        for overlap in (False, True):
+            for how in _hows(network, device, groups, timing, overlap, rereads):
+                for early in {False, may_be_early}:
+                    yield _Maker(network, device, groups, held, stored, how, early=early).way()
 
 
-def _tiles(network: Network, device: Device, groups: Sequence[Group]) -> Iterator[int | None]:
+def _hows(
+    network: Network, device: Device, groups: Sequence[Group], timing: Timing, overlap: bool, rereads: frozenset[str]
+) -> Iterator[How]:
+    """Every way to bring the weights."""
+    if len(groups) > 1:
+        if inner_bytes(network, device, groups, timing) < cut_bytes(
+            network, device, (groups[0].index, groups[-1].index)
+        ):
+            yield How(timing, None, overlap)
+        if "weights" in rereads:
+            for tiled in reread_sets(network, device, groups, timing):
+                yield How(timing, device.lanes_out, overlap, tiled=tiled)
+        return
+    for tile in _tiles(network, device, groups[0]):
+        yield How(timing, tile, overlap)
+        if tile is not None and timing.bands > 1 and "inputs" in rereads:
+            for again in _read_again(groups[0], timing):
+                yield How(_at_once(timing, again), tile, overlap, again)
+
+
+def _read_again(group: Group, timing: Timing) -> Iterator[frozenset[str]]:
+    """Every set of maps that may be read again for every tile: they arrive in several bands, and are no channel scale."""
+    banded = [n for n, rows in timing.feeds.items() if rows.first < rows.total and n != group.scale]
+    for choice in product((False, True), repeat=len(banded)):
+        if any(choice):
+            yield frozenset(n for n, chosen in zip(banded, choice, strict=True) if chosen)
+
+
+def _at_once(timing: Timing, again: frozenset[str]) -> Timing:
+    """The same, but all maps other than those that are read again come whole."""
+    feeds = {
+        n: rows if n in again else RowSchedule(rows.total, rows.total, rows.total) for n, rows in timing.feeds.items()
+    }
+    return replace(timing, feeds=feeds)
+
+
+def _tiles(network: Network, device: Device, group: Group) -> Iterator[int | None]:
     """Channels of a weight tile; None: all weights at once."""
     yield None
-    channels, tile = network.maps[groups[0].output].channels, device.lanes_out
-    while len(groups) == 1 and groups[0].kind is Kind.CONV and groups[0].conv_groups == 1 and tile < channels:
+    channels, tile = network.maps[group.output].channels, device.lanes_out
+    while group.kind is Kind.CONV and group.conv_groups == 1 and tile < channels:
         yield tile
         tile *= 2
 
@@ -99,14 +154,12 @@ class _Maker:
         groups: Sequence[Group],
         held: frozenset[str],
         stored: frozenset[str],
-        timing: Timing,
-        tile: int | None,
+        how: How,
         *,
-        overlap: bool,
         early: bool,
     ) -> None:
         self.network, self.device, self.groups, self.held, self.stored = network, device, groups, held, stored
-        self.timing, self.tile, self.overlap, self.early = timing, tile, overlap, early
+        self.how, self.timing, self.overlap, self.early = how, how.timing, how.overlap, early
         self.parts = list[Part]()
         self.traffic = self.exposed = self.compute = self.behind = self.ahead = 0
 
@@ -119,8 +172,7 @@ class _Maker:
         firsts = {n: self.network.readers[n][0] for n in self.network.inputs if n in self.held}
         for tensor in (n for n, first in firsts.items() if self.groups[0].index <= first <= self.groups[-1].index):
             self._move(tensor)
-        how = How(self.timing, self.tile, self.overlap)
-        return Way(tuple(self.parts), self.traffic, self.exposed, self.compute, self.behind, self.ahead, how)
+        return Way(tuple(self.parts), self.traffic, self.exposed, self.compute, self.behind, self.ahead, self.how)
 
     def _feed(self, tensor: str) -> None:
         fmap, readers = self.network.maps[tensor], [g for g in self.groups if tensor in g.reads]
@@ -130,11 +182,24 @@ class _Maker:
         rows = ring_rows(self.network, self.groups, self.timing, tensor, ahead=self.overlap, behind=False)
         self.parts.append(Part(tensor, rows, row))
         feed, bands, dense = self.timing.feeds[tensor], self.timing.bands, fmap.width * fmap.channels
-        self._spend(fmap.size_bytes, *cost.stream_cycles(dense, feed, bands, self.device, reading=True))
+        edge, rest = cost.stream_cycles(dense, feed, bands, self.device, reading=True)
+        times = self._tiles(self.groups[0]) if tensor in self.how.again else 1
+        self._spend(times * fmap.size_bytes, times * edge, times * rest)
+
+    def _tiles(self, group: Group) -> int:
+        return ceil(self.network.maps[group.output].channels / (self._tile(group) or 1 << 30))
+
+    def _tile(self, group: Group) -> int | None:
+        return self.how.tile if len(self.groups) == 1 or group.index in self.how.tiled else None
 
     def _output(self, group: Group) -> None:
         fmap, leaves = self.network.maps[group.output], group.output in self.stored
         if group.output in self.held:
+            if leaves:
+                self._move(group.output)
+            return
+        if self.how.again:
+            self.parts.append(Part(group.output, fmap.height, cost.map_row_bytes(fmap, self.device)))
             if leaves:
                 self._move(group.output)
             return
@@ -162,17 +227,18 @@ class _Maker:
         alone = first in self.timing.feeds and [g for g in self.groups if first in g.reads] == [group]
         folded = alone and cost.folds_input(group, self.network.maps[first], self.device)
         for block in cost.constants(self.network, group, folded=folded):
-            tile = self.tile if block.name.endswith(".weights") else None
+            tile = self._tile(group) if block.name.endswith(".weights") else None
             rows = block.rows if tile is None else min(block.rows, tile * (2 if self.overlap else 1))
             early = self.early and tile is None
             self.parts.append(Part(block.name, rows, block.row_bytes(self.device), early))
             if tile is not None:
-                size, pieces = block.size_bytes * bands, bands * ceil(block.rows / tile)
+                passes = 1 if self.how.again else bands
+                size, pieces = block.size_bytes * passes, passes * self._tiles(group)
                 self._spend(size, *cost.piece_cycles(size, pieces, self.device))
                 continue
             self.traffic += block.size_bytes
             cycles = cost.dma_cycles(block.size_bytes, self.device)
             self.ahead += cycles if self.early else 0
             self.exposed += 0 if self.early else cycles
-        tile, run = self.tile or self.network.maps[group.output].channels, self.timing.runs[group.index]
+        tile, run = self._tile(group) or self.network.maps[group.output].channels, self.timing.runs[group.index]
         self.compute += cost.group_cycles(self.network, group, self.device, run, bands, tile, folded=folded)

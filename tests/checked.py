@@ -61,7 +61,8 @@ def _random_cases(count: int) -> Iterator[Case]:
             resident,
             {m: r.choice(network.readers[m]) for m in sorted(resident) if r.random() < 0.3},
             r.choice([None, 1, 1, 2, 3]),
-            r.choice([WeightMode.RESIDENT, WeightMode.RESIDENT, WeightMode.REREAD]),
+            r.choice([WeightMode.RESIDENT, WeightMode.RESIDENT, WeightMode.REREAD, WeightMode.INPUT_REREAD]),
+            kept=frozenset(g.index for g in network.groups if r.random() < 0.4),
             overlap=r.random() < 0.5,
             early=r.random() < 0.5,
         )

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import pairwise
+from math import ceil
 from typing import TypeVar
 
 from naive_schedule import Schedule, ring_rows, schedule_groups
@@ -41,8 +42,11 @@ class Choice:
     band_rows: int | None = None
     """Rows of the segment's last group, times what makes every step a whole number. None: the whole frame."""
     weights: WeightMode = WeightMode.RESIDENT
-    """STREAMED and REREAD both mean tiles: which of the two it is follows from the number of bands."""
+    """STREAMED and REREAD both mean tiles: which of the two it is follows from the number of bands. INPUT_REREAD as well, where
+    there are no bands or nothing streams in."""
     channel_tile: int = 8
+    kept: frozenset[int] = frozenset()
+    """Groups whose weights are RESIDENT all the same."""
     overlap: bool = False
     early: bool = False
     """Constants arrive behind the step before."""
@@ -113,6 +117,20 @@ class _Piece:
     fed: tuple[str, ...]
     schedule: Schedule
     choice: Choice
+    tiles: int
+    """Channel tiles of its first group."""
+
+    @property
+    def rereads_input(self) -> bool:
+        """Whether all bands run again for each tile: asked for, and something streams in."""
+        alone = len(self.groups) == 1 and _is_tiled(self.groups[0], self.choice)
+        asked = self.choice.weights is WeightMode.INPUT_REREAD and alone
+        return asked and self.tiles > 1 and any(rows.first < rows.total for rows in self.schedule.feeds.values())
+
+    def times_read(self, tensor: str) -> int:
+        """How often it reads a map from DRAM."""
+        rows = self.schedule.feeds.get(tensor)
+        return self.tiles if self.rereads_input and rows is not None and rows.first < rows.total else 1
 
 
 def _cut(network: Network, lives: _Lives, choose: Callable[[Group], Choice], start: int, stop: int) -> Iterator[_Piece]:
@@ -120,10 +138,11 @@ def _cut(network: Network, lives: _Lives, choose: Callable[[Group], Choice], sta
         for end in range(stop, start, -1):
             groups = network.groups[start:end]
             choice, fed = choose(groups[-1]), lives.streamed(groups)
+            schedule = schedule_groups(network, groups, fed, choice.band_rows)
             tiled = len(groups) > 1 and any(_is_tiled(g, choice) for g in groups)
-            schedule = None if tiled else schedule_groups(network, groups, fed, choice.band_rows)
-            if schedule is not None:
-                yield _Piece(groups, fed, schedule, choice)
+            if schedule is not None and not (tiled and schedule.bands == 1):
+                channels = network.maps[groups[0].output].channels
+                yield _Piece(groups, fed, schedule, choice, ceil(channels / choice.channel_tile))
                 break
         start = end
 
@@ -134,7 +153,8 @@ def _step_of(pieces: Sequence[_Piece], group: int) -> int:
 
 
 def _is_tiled(group: Group, choice: Choice) -> bool:
-    return choice.weights is not WeightMode.RESIDENT and group.kind is Kind.CONV and group.conv_groups == 1
+    asked = choice.weights is not WeightMode.RESIDENT and group.index not in choice.kept
+    return asked and group.kind is Kind.CONV and group.conv_groups == 1
 
 
 def _resident_buffers(network: Network, device: Device, residents: Mapping[str, tuple[int, int]]) -> Iterator[Buffer]:
@@ -185,7 +205,8 @@ class _Step:
 
     def transfers(self) -> Iterator[Transfer]:
         for tensor in self.from_dram:
-            yield self._moved(tensor, "read")
+            once = self._moved(tensor, "read")
+            yield replace(once, size_bytes=once.size_bytes * self.piece.times_read(tensor))
         for tensor in self.stored:
             yield self._moved(tensor, "write")
         for group, block in self._constants():
@@ -214,6 +235,7 @@ class _Step:
         mode, tile = WeightMode.RESIDENT, channels
         if _is_tiled(group, self.piece.choice):
             mode = WeightMode.STREAMED if schedule.bands == 1 else WeightMode.REREAD
+            mode = WeightMode.INPUT_REREAD if self.piece.rereads_input else mode
             tile = min(self.piece.choice.channel_tile, channels)
         return Run(group.index, rows.first, rows.step, mode, tile)
 
@@ -228,6 +250,9 @@ class _Step:
         size, readers = map_row_bytes(self.network.maps[tensor], self.device), self._readers(tensor)
         if role is Role.INPUT and len(readers) == 1:
             size = stream_row_bytes(self.network, readers[0], tensor, self.device)
+        if role is not Role.INPUT and self.piece.rereads_input:
+            height = self.network.maps[tensor].height
+            return Buffer(f"{self.step}:{tensor}", role, tensor, height, size, 0, self.step, self.step)
         ahead, groups = int(self.piece.choice.overlap), self.piece.groups
         rows = ring_rows(self.network, groups, self.piece.schedule, tensor, role.value, ahead)
         return Buffer(f"{self.step}:{tensor}", role, tensor, rows, size, 0, self.step, self.step)

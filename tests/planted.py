@@ -104,8 +104,10 @@ def _part(field: str, wanted: Callable[[Segment, Any], bool], changes: dict[str,
     return fault
 
 
-def transfer(wanted: Category, **changes: Any) -> Fault:
-    return lambda case: _spoil(case[0], "transfers", lambda t: t.category is wanted, **changes)
+def transfer(wanted: Category | Callable[[Transfer], bool], **changes: Any) -> Fault:
+    """Spoils the first transfer of a category, or the first wanted one."""
+    chosen = (lambda t: t.category is wanted) if isinstance(wanted, Category) else wanted
+    return lambda case: _spoil(case[0], "transfers", chosen, **changes)
 
 
 def region(**changes: Any) -> Fault:

@@ -4,13 +4,13 @@ import random
 from dataclasses import replace
 
 from checked import with_host_group
-from networks import random_network
+from networks import GraphBuilder, random_network
 
 from sfopt import cost
 from sfopt.device import Device, load_device
 from sfopt.groups import Network
 
-__all__ = ["small_case", "tiny_device"]
+__all__ = ["heavy_case", "small_case", "tiny_device", "wide_case"]
 
 
 def small_case(seed: int) -> tuple[Network, Device]:
@@ -21,6 +21,38 @@ def small_case(seed: int) -> tuple[Network, Device]:
     )
     if r.random() < 0.1:
         network = with_host_group(network, r.randrange(len(network.groups)))
+    return network, _tight_device(network, r, (0.25, 0.9))
+
+
+def heavy_case(seed: int) -> tuple[Network, Device]:
+    """A few convolutions whose weights outgrow their maps or nearly so, and a scratchpad that rarely holds them."""
+    r = random.Random(seed)
+    b = GraphBuilder(f"heavy{seed}", seed=seed)
+    x = b.input(r.choice((3, 8, 12)), r.choice((4, 7, 12, 20)), r.randint(2, 5))
+    for _ in range(r.randint(1, 3)):
+        channels = r.choice((8, 12, 16, 20, b.shape(x)[0]))
+        y = b.conv(x, channels, r.choice((1, 1, 3)), r.choice((1, 1, 1, 2)))
+        x = b.add(y, x) if b.shape(y) == b.shape(x) and r.random() < 0.7 else b.relu(y)
+    network = b.network([x])
+    return network, _tight_device(network, r, (0.25, 0.8))
+
+
+def wide_case(seed: int) -> tuple[Network, Device]:
+    """Convolutions that widen a narrow map and narrow it again: what is worth keeping inside, although the weights hardly fit."""
+    r = random.Random(seed)
+    b = GraphBuilder(f"wide{seed}", seed=seed)
+    x = b.input(4, r.choice((8, 12, 20)), r.randint(2, 6))
+    for _ in range(r.randint(1, 2)):
+        y = b.conv(x, r.choice((16, 20, 24)), r.choice((1, 3)))
+        y = b.relu(y) if r.random() < 0.5 else y
+        y = b.conv(y, r.choice((4, 8)), r.choice((1, 3)))
+        x = b.add(y, x) if b.shape(y) == b.shape(x) and r.random() < 0.5 else y
+    network = b.network([x])
+    return network, _tight_device(network, r, (0.2, 0.6))
+
+
+def _tight_device(network: Network, r: random.Random, share: tuple[float, float]) -> Device:
+    """Four lanes, and a scratchpad for a share of all maps and constants."""
     base = replace(
         load_device("sim8"),
         name="tiny",
@@ -34,8 +66,8 @@ def small_case(seed: int) -> tuple[Network, Device]:
         c.rows * c.row_bytes(base) for g in network.groups for c in cost.constants(network, g, folded=False)
     )
     banks = r.randint(5, 10)
-    words = int((maps + constants) * r.uniform(0.25, 0.9)) // (banks * base.word_bytes)
-    return network, replace(base, banks=banks, bank_bytes=max(1, words) * base.word_bytes)
+    words = int((maps + constants) * r.uniform(*share)) // (banks * base.word_bytes)
+    return replace(base, banks=banks, bank_bytes=max(1, words) * base.word_bytes)
 
 
 def tiny_device(seed: int) -> Device:

@@ -1,21 +1,24 @@
 """The integer programs against enumeration, with every modelling trick on and off."""
 
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import fields, replace
 from typing import Any
 
 import pytest
 from brute_force import TooManyCasesError, optimum
-from networks import efficientnet_b0, mobilenet_v2, random_network, resnet50
-from small_cases import small_case
+from networks import GraphBuilder, efficientnet_b0, mobilenet_v2, random_network, resnet50
+from small_cases import heavy_case, small_case, wide_case
 
+from sfopt import cost
 from sfopt.allocate import OBJECTIVES, Switches, optimal, plan, pricing
 from sfopt.check import check_plan
 from sfopt.cost import compulsory_bytes
 from sfopt.device import Device, load_device
 from sfopt.errors import InfeasibleError, UsageError
 from sfopt.groups import Network
-from sfopt.plan import Status
+from sfopt.plan import Status, WeightMode
+from sfopt_fpga.emit import emit
 
 
 def solved(network: Network, device: Device, switches: Switches, objective: str) -> tuple[int, ...] | None:
@@ -29,16 +32,29 @@ def solved(network: Network, device: Device, switches: Switches, objective: str)
     return tuple(o.value for o in found.certificate.objectives)
 
 
-def compare(seeds: Iterable[int], switches: Switches | None = None, objective: str = "traffic") -> tuple[int, int]:
+def compare(
+    seeds: Iterable[int],
+    switches: Switches | None = None,
+    objective: str = "traffic",
+    make: Callable[[int], tuple[Network, Device]] = small_case,
+) -> tuple[int, int]:
     """Planner against enumeration on small cases: how many were compared, and how many of them had a plan."""
     compared = feasible = 0
     switches = switches or Switches()
     for seed in seeds:
-        network, device = small_case(seed)
+        network, device = make(seed)
         if len(network.groups) > 5:
             continue
         try:
-            expected = optimum(network, device, OBJECTIVES[objective], nodes=20_000, segments=switches.segments)
+            kinds = [("inputs", switches.reread_inputs), ("weights", switches.reread_weights)]
+            expected = optimum(
+                network,
+                device,
+                OBJECTIVES[objective],
+                nodes=20_000,
+                segments=switches.segments,
+                rereads=frozenset(name for name, on in kinds if on),
+            )
         except TooManyCasesError:
             continue
         assert solved(network, device, switches, objective) == expected, f"seed {seed}"
@@ -60,6 +76,46 @@ def test_optimum_equals_enumeration_on_thousands(block: int) -> None:
     compared, feasible = compare(range(1000 + block * 100, 1100 + block * 100))
     assert compared >= 60
     assert feasible >= 40
+
+
+@pytest.mark.parametrize("objective", ["traffic", "latency"])
+@pytest.mark.parametrize("block", range(2))
+@pytest.mark.parametrize("make", [heavy_case, wide_case])
+def test_optimum_of_weights_that_hardly_fit_equals_enumeration(
+    make: Callable[[int], tuple[Network, Device]], block: int, objective: str
+) -> None:
+    compared, feasible = compare(range(85 + block * 25, 110 + block * 25), objective=objective, make=make)
+    assert compared >= 12
+    assert feasible >= 6
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("objective", ["traffic", "latency"])
+@pytest.mark.parametrize("block", range(10))
+@pytest.mark.parametrize("make", [heavy_case, wide_case])
+def test_optimum_of_weights_that_hardly_fit_equals_enumeration_on_hundreds(
+    make: Callable[[int], tuple[Network, Device]], block: int, objective: str
+) -> None:
+    compared, feasible = compare(range(1000 + block * 50, 1050 + block * 50), objective=objective, make=make)
+    assert compared >= 20
+    assert feasible >= 10
+
+
+@pytest.mark.parametrize("name", ["reread_inputs", "reread_weights", "drop_dominated", "budgets", "reduced_costs"])
+def test_switches_leave_the_optimum_of_weights_that_hardly_fit_alone(name: str) -> None:
+    compared, _ = compare(range(150, 160), replace(Switches(), **{name: False}), make=wide_case)
+    assert compared >= 6
+
+
+def test_both_ways_to_read_again_are_among_the_optima() -> None:
+    """Otherwise the comparisons would say nothing about them."""
+    modes = set[tuple[WeightMode, bool]]()
+    for seed in range(85, 135):
+        network, device = wide_case(seed)
+        with suppress(InfeasibleError):
+            found = plan(network, device)
+            modes |= {(r.weight_mode, len(s.runs) > 1) for s in found.segments for r in s.runs}
+    assert modes >= {(WeightMode.INPUT_REREAD, False), (WeightMode.REREAD, False), (WeightMode.REREAD, True)}
 
 
 def test_optimum_for_latency_equals_enumeration() -> None:
@@ -92,6 +148,33 @@ def test_switches_leave_the_optimum_alone(switches: Switches) -> None:
     """`segments` is none of the tricks: without it, the enumeration has none either."""
     compared, _ = compare(range(400, 420), switches)
     assert compared >= 10
+
+
+@pytest.mark.parametrize("words", [9, 14])
+def test_loops_that_fit_the_machine_equal_enumeration(words: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A buffer so short that it limits segments, and forbids bands to some groups."""
+    monkeypatch.setattr(cost, "LOOP_WORDS", words)
+    compared, feasible = compare(range(440, 465))
+    more, feasible_too = compare(range(200, 220), make=heavy_case)
+    assert compared + more >= 25
+    assert feasible + feasible_too >= 15
+
+
+def test_segments_are_as_long_as_the_machine_can_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    b = GraphBuilder("long", seed=3)
+    x = b.input(4, 60, 6)
+    for _ in range(24):
+        x = b.conv(x, 4)
+    network, device = b.network([x]), load_device("sim8").with_sram(4 << 10)
+    lengths = dict[int, int]()
+    for words in (1024, 40):
+        monkeypatch.setattr(cost, "LOOP_WORDS", words)
+        monkeypatch.setattr("sfopt_fpga.emit.LOOP_BODY_WORDS", words)
+        found = plan(network, device)
+        check_plan(found, network, device)
+        emit(found, network, device, expose=True)
+        lengths[words] = max(s.last - s.first + 1 for s in found.segments)
+    assert lengths[1024] > lengths[40] > 1
 
 
 @pytest.mark.parametrize("first_margin", [0.0, 0.1])

@@ -16,10 +16,11 @@ from small_cases import small_case
 from sfopt import cost
 from sfopt.allocate.growth import Growth
 from sfopt.allocate.options import Block, Option
+from sfopt.allocate.rereads import RereadOptions
 from sfopt.allocate.segments import UNLIMITED, SegmentOptions
 from sfopt.device import Device
 from sfopt.groups import Kind, Network
-from sfopt.plan import Role
+from sfopt.plan import Role, WeightMode
 from sfopt.rows import RowSchedule, rows_to_run
 
 MOST_GROUPS = 6
@@ -121,12 +122,15 @@ def compulsory(network: Network, option: Option) -> int:
     return sum(network.maps[m].size_bytes for m in maps) + sum(c.size_bytes for c in blocks)
 
 
-def known_ways(network: Network, device: Device, option: Option) -> Iterator[Way]:
+def known_ways(network: Network, device: Device, option: Option, *, rereads: bool = False) -> Iterator[Way]:
     """The enumeration's ways for the groups and residents of an option; maps that leave and are not resident are stored."""
     groups = network.groups[option.first : option.last + 1]
     leaving = {g.output for g in groups if not is_inner(network, option.last, g.output)}
     stored = (leaving - option.resident) | (leaving & {*network.outputs})
-    yield from ways(network, device, (option.first, option.last), option.resident, frozenset(stored))
+    kinds = frozenset({"weights"} if rereads else ())
+    for way in ways(network, device, (option.first, option.last), option.resident, frozenset(stored), kinds):
+        if way.how is not None and bool(way.how.tiled) == rereads:
+            yield way
 
 
 def is_inner(network: Network, last: int, tensor: str) -> bool:
@@ -166,13 +170,38 @@ def no_worse(option: Option, way: Way) -> bool:
 def test_options_are_ways_that_the_enumeration_knows(seed: int) -> None:
     """And what it knows beside them is too large for the device, or needs as much of everything as one of them."""
     network, device, _, full = found(seed)
+    compare_with_enumeration(network, device, full, rereads=False)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_options_that_read_weights_again_are_ways_that_the_enumeration_knows(seed: int) -> None:
+    network, device, options, _ = found(seed)
+    again = RereadOptions(options)
+    every = tuple(again.full(None))
+    keys = sorted({o.key for o in every}, key=str)
+    chosen = frozenset(random.Random(seed).sample(keys, min(10, len(keys))))
+    few = tuple(again.full(chosen))
+    assert {figures(o) for o in few} == {figures(o) for o in every if o.key in chosen}
+    assert {o.key for o in again.lean(UNLIMITED)} == {*keys}
+    compare_with_enumeration(network, device, few, rereads=True)
+
+
+def test_cases_read_the_weights_of_one_and_of_two_groups_again() -> None:
+    every = [o for seed in SEEDS for o in RereadOptions(found(seed)[2]).lean(UNLIMITED)]
+    counts = {sum(run.weight_mode is WeightMode.REREAD for run in o.body.runs) for o in every}
+    assert counts == {1, 2}
+
+
+def compare_with_enumeration(network: Network, device: Device, full: tuple[Option, ...], *, rereads: bool) -> None:
     by_key: dict[tuple[int, int, frozenset[str]], list[Option]] = {}
     for option in full:
+        assert option.own_bytes == sum(b.size_bytes for b in option.blocks)
+        assert option.early_bytes == sum(b.size_bytes for b in option.blocks if b.early)
         if option.last - option.first < MOST_GROUPS:
             by_key.setdefault(option.key, []).append(option)
     for options in by_key.values():
         held = sum(whole_bytes(network, device, m) for m in options[0].resident)
-        known = list(known_ways(network, device, options[0]))
+        known = list(known_ways(network, device, options[0], rereads=rereads))
         listed = {figures(way) for way in known}
         assert all(figures(o) in listed for o in options)
         for way in known:
@@ -209,7 +238,7 @@ def test_segments_are_offered_exactly_where_they_are_worth_it(seed: int) -> None
 def streaming(network: Network, device: Device, span: tuple[int, int]) -> Iterator[Way]:
     """The enumeration's ways to run a segment that sees nothing resident."""
     stored = {g.output for g in network.groups[span[0] : span[1] + 1] if not is_inner(network, span[1], g.output)}
-    return ways(network, device, span, frozenset(), frozenset(stored))
+    return ways(network, device, span, frozenset(), frozenset(stored), frozenset())
 
 
 def test_cases_have_segments_of_many_lengths_with_and_without_rings() -> None:

@@ -50,11 +50,12 @@ def plan_of(network: Network, device: Device, frame: Frame, chosen: tuple[Way, .
 
 def _segment(network: Network, first: int, last: int, how: How) -> Segment:
     bands = how.timing.bands
-    mode = WeightMode.STREAMED if bands == 1 else WeightMode.REREAD
+    mode = WeightMode.STREAMED if bands == 1 else WeightMode.INPUT_REREAD if how.again else WeightMode.REREAD
     runs = []
     for group in network.groups[first : last + 1]:
         rows, channels = how.timing.runs[group.index], network.maps[group.output].channels
-        weights = (WeightMode.RESIDENT, channels) if how.tile is None else (mode, how.tile)
+        tiled = how.tile is not None and (first == last or group.index in how.tiled)
+        weights = (mode, how.tile) if tiled else (WeightMode.RESIDENT, channels)
         runs.append(Run(group.index, rows.first, rows.step, *weights))
     feeds = tuple(Feed(t, rows.first, rows.step) for t, rows in how.timing.feeds.items())
     return Segment(first, last, bands, how.overlap, tuple(runs), feeds)

@@ -66,6 +66,29 @@ def weights_at(mode: WeightMode) -> Fault:
     return fault
 
 
+def rereads_input(s: Segment) -> bool:
+    return any(r.weight_mode is WeightMode.INPUT_REREAD for r in s.runs)
+
+
+def reads_and_writes_residents(case: Case, s: Segment, r: Run) -> bool:
+    """Whether a group alone reads its weights for every band, but no map from DRAM, nor writes one."""
+    made, network, _ = case
+    resident = {b.content for b in made.buffers if b.role is Role.RESIDENT}
+    return (
+        r.weight_mode is WeightMode.REREAD
+        and not several(s)
+        and not s.feeds
+        and network.groups[r.group].output in resident
+    )
+
+
+def is_reread(case: Case, t: Transfer) -> bool:
+    """Whether these are weights that are read again for every band."""
+    made, network, _ = case
+    runs = made.segments[t.segment].runs
+    return t.tensor in {f"{network.groups[r.group].name}.weights" for r in runs if r.weight_mode is WeightMode.REREAD}
+
+
 def is_plain_conv(case: Case, r: Run) -> bool:
     group = case[1].groups[r.group]
     return group.kind is Kind.CONV and group.conv_groups == 1
@@ -156,7 +179,10 @@ FAULTS: dict[str, tuple[str, Fault]] = {
     ),
     "long ring": ("rule 3: .* rows, its map", buffer(role(Role.RING), rows=999, offset=0)),
     "no rows to read": ("rule 3: .* of them held in band 0", buffer(role(Role.INPUT, Role.RING), rows=0)),
-    "no rows to write": ("rule 3: .* band 0 writes into", buffer(role(Role.OUTPUT), rows=0)),
+    "no rows to write": (
+        "rule 3: .* band 0 writes into",
+        lambda c: buffer(lambda b: b.role is Role.OUTPUT and not several(c[0].segments[b.last_step]), rows=0)(c),
+    ),
     "stray buffer": (
         "rule 3: buffer `0:stray`",
         more("buffers", lambda c: Buffer("0:stray", Role.INPUT, "stray", 1, c[2].word_bytes, 0, 0, 0)),
@@ -204,9 +230,39 @@ FAULTS: dict[str, tuple[str, Fault]] = {
         "rule 4: .* with 1 bands",
         run(lambda s, r: r.weight_mode is WeightMode.STREAMED, weight_mode=WeightMode.REREAD),
     ),
-    "tile in company": (
+    "bands again in company": (
         "rule 4: .* needs a segment of its own",
-        lambda c: run(lambda s, r: several(s) and is_plain_conv(c, r), weight_mode=WeightMode.REREAD)(c),
+        lambda c: run(lambda s, r: several(s) and is_plain_conv(c, r), weight_mode=WeightMode.INPUT_REREAD)(c),
+    ),
+    "tile in company in one band": (
+        "rule 4: .* with 1 bands",
+        lambda c: run(lambda s, r: several(s) and s.bands == 1 and is_plain_conv(c, r), weight_mode=WeightMode.REREAD)(
+            c
+        ),
+    ),
+    "no band again": (
+        "rule 4: .* reads no input again",
+        lambda c: run(lambda s, r: reads_and_writes_residents(c, s, r), weight_mode=WeightMode.INPUT_REREAD)(c),
+    ),
+    "part of an output": (
+        "rule 3: .* tile by tile and need all",
+        lambda c: buffer(
+            lambda b: b.role is Role.OUTPUT and rereads_input(c[0].segments[b.last_step]), rows=lambda b: b.rows - 1
+        )(c),
+    ),
+    "inputs read once": (
+        "rule 7: .* needs",
+        lambda c: transfer(
+            lambda t: t.tensor in c[1].maps and t.size_bytes > c[1].maps[t.tensor].size_bytes,
+            size_bytes=lambda t: c[1].maps[t.tensor].size_bytes,
+        )(c),
+    ),
+    "weights in company read once": (
+        "rule 7: .* needs",
+        lambda c: transfer(
+            lambda t: several(c[0].segments[t.segment]) and is_reread(c, t),
+            size_bytes=lambda t: t.size_bytes // c[0].segments[t.segment].bands,
+        )(c),
     ),
     "tile of a pool": (
         "rule 4: .* needs a plain conv",
@@ -325,3 +381,13 @@ def test_cycles_of_a_segment_by_hand(overlap: bool) -> None:
     first = exposed + max(computing, (rest if overlap else 0) + constants)
     second = 2 * dma(3 * band_bytes) + cost.compute_cycles(network, network.groups[2], device, 6, 8, folded=False)
     assert facts.cycles == first + second
+
+
+def test_loop_longer_than_the_machine_holds_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    made, network, device = next(c for c in segment_cases() if any(several(s) and s.bands > 1 for s in c[0].segments))
+    longest = max(cost.loop_words(network.groups[s.first : s.last + 1]) for s in made.segments if s.bands > 1)
+    monkeypatch.setattr(cost, "LOOP_WORDS", longest)
+    check_plan(made, network, device)
+    monkeypatch.setattr(cost, "LOOP_WORDS", longest - 1)
+    with pytest.raises(PlanCheckError, match=rf"rule 3: segment \d+ is a loop of up to {longest} instructions"):
+        check_plan(made, network, device)

@@ -13,7 +13,7 @@ from sfopt.check.bands import check_bands
 from sfopt.check.view import View
 from sfopt.errors import PlanCheckError
 from sfopt.groups import Group, Kind, Network
-from sfopt.plan import Feed, Role, Run
+from sfopt.plan import Feed, Role, Run, WeightMode
 from sfopt.rows import RowSchedule, rows_read, rows_to_run
 
 EVERYTHING = 10**6
@@ -88,6 +88,8 @@ def play(case: Case, step: int) -> None:
             rings[tensor].need(start, stop)
     for f in segment.feeds:
         rings[f.tensor].fill(EVERYTHING)
+    if segment.runs[0].weight_mode is WeightMode.INPUT_REREAD:  # the next tile adds its channels to every row
+        rings[groups[0].output].need(0, rings[groups[0].output].height)
     if any(runs[g.index].after(segment.bands - 1) < rows_to_run(network, g) for g in groups):
         raise LostRowError
     if segment.bands == 1 and any(f.first < network.maps[f.tensor].height for f in segment.feeds):

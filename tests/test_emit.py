@@ -9,6 +9,8 @@ from emit_cases import DEVICE, Case, residencies
 from naive_plan import Choice, naive_plan
 from networks import GraphBuilder, efficientnet_b0, mobilenet_v2, random_network, resnet50
 
+from sfopt.check.certificate import derive_facts
+from sfopt.check.view import View
 from sfopt.errors import InternalError, ProgramError, SimulationFault
 from sfopt.graph import Op, Tensor
 from sfopt.groups import Kind, Network
@@ -23,7 +25,13 @@ MODES = [
     Choice(band_rows=band, weights=weights, overlap=overlap, early=early, channel_tile=tile)
     for band, (weights, tile), overlap, early in product(
         (None, 1, 2, 3),
-        ((WeightMode.RESIDENT, 1), (WeightMode.STREAMED, 3), (WeightMode.STREAMED, 4)),
+        (
+            (WeightMode.RESIDENT, 1),
+            (WeightMode.STREAMED, 3),
+            (WeightMode.STREAMED, 4),
+            (WeightMode.INPUT_REREAD, 3),
+            (WeightMode.INPUT_REREAD, 4),
+        ),
         (False, True),
         (False, True),
     )
@@ -33,7 +41,8 @@ MODES = [
 def mode_name(choice: Choice) -> str:
     rows = "frame" if choice.band_rows is None else f"{choice.band_rows}rows"
     flags = ("overlap",) * choice.overlap + ("early",) * choice.early
-    tile = () if choice.weights is WeightMode.RESIDENT else (f"tile{choice.channel_tile}",)
+    again = "input" * (choice.weights is WeightMode.INPUT_REREAD)
+    tile = () if choice.weights is WeightMode.RESIDENT else (f"{again}tile{choice.channel_tile}",)
     return "-".join((rows, *tile, *flags))
 
 
@@ -215,6 +224,8 @@ PLANTED = [
     Choice(),
     Choice(band_rows=2, overlap=True),
     Choice(band_rows=2, weights=WeightMode.STREAMED, channel_tile=4),
+    Choice(band_rows=2, weights=WeightMode.INPUT_REREAD, channel_tile=4),
+    Choice(band_rows=2, weights=WeightMode.INPUT_REREAD, channel_tile=4, overlap=True),
 ]
 
 
@@ -243,6 +254,39 @@ def test_one_credit_too_many_is_a_race(
     monkeypatch.setattr("sfopt_fpga.emit.band_loop", generous)
     with pytest.raises(SimulationFault, match="race"):
         Case(network).check(naive_plan(network, DEVICE, Choice(band_rows=1, overlap=overlap)))
+
+
+@pytest.mark.parametrize("overlap", [False, True])
+def test_one_credit_too_many_across_tiles_is_a_race(monkeypatch: pytest.MonkeyPatch, overlap: bool) -> None:
+    def generous(*args: object, overlap: bool) -> loops.Body:
+        body, flows = loops.input_reread_loop(*args, overlap=overlap)
+        return body, [replace(f, credits=f.credits + (f.taker is Engine.LOAD)) for f in flows]
+
+    network = small_case(Choice())[0].network
+    choice = Choice(band_rows=1, weights=WeightMode.INPUT_REREAD, channel_tile=3, overlap=overlap)
+    Case(network).check(naive_plan(network, DEVICE, choice))
+    monkeypatch.setattr("sfopt_fpga.emit.input_reread_loop", generous)
+    with pytest.raises(SimulationFault, match="race"):
+        Case(network).check(naive_plan(network, DEVICE, choice))
+
+
+@pytest.mark.parametrize("overlap", [False, True])
+@pytest.mark.parametrize("starts", [None, []], ids=["alone", "joined"])
+@pytest.mark.parametrize("weights", [WeightMode.RESIDENT, WeightMode.REREAD, WeightMode.INPUT_REREAD])
+def test_cycles_of_the_step_model_are_those_of_the_machine(
+    weights: WeightMode, starts: list[int] | None, overlap: bool
+) -> None:
+    """The planner trades bytes for cycles by rule 9; waiting between instructions adds or saves little."""
+    b = GraphBuilder("deep", seed=1)
+    x = b.input(16, 24, 24)
+    for channels in (32, 16, 32, 16):
+        x = b.conv(x, channels, 3)
+    case = Case(b.network([x]))
+    choice = Choice(band_rows=4, weights=weights, channel_tile=8, overlap=overlap)
+    plan = naive_plan(case.network, DEVICE, choice, starts)
+    moved = {(t.segment, t.tensor, t.direction): t for t in plan.transfers}
+    model = derive_facts(View(plan, case.network, DEVICE), moved).cycles
+    assert abs(case.simulate(case.check(plan)).cycles - model) < 0.02 * model
 
 
 def token_pairs(program: Program) -> list[tuple[Engine, Engine, int, int]]:

@@ -11,12 +11,14 @@ from naive_schedule import spans_read
 from networks import GraphBuilder, random_network
 from segment_networks import SEGMENT_NETWORKS
 
+from sfopt.cost import loop_words
 from sfopt.errors import InternalError, ProgramError, SimulationFault
 from sfopt.groups import Network
 from sfopt.plan import Buffer, Feed, Plan, Role, Run, Segment, WeightMode
 from sfopt.rows import RowSchedule, rows_to_run
+from sfopt_fpga import loops
 from sfopt_fpga.emit import emit
-from sfopt_fpga.isa import Axis, Opcode, decode
+from sfopt_fpga.isa import Axis, Engine, Opcode, decode, encode
 from sfopt_fpga.program import Program
 
 
@@ -28,8 +30,9 @@ def random_choice(network: Network, r: np.random.Generator) -> Choice:
         resident=frozenset(kept),
         ends={t: int(r.choice(network.readers[t])) for t in kept if r.random() < 0.5},
         band_rows=(None, 1, 1, 2, 3)[r.integers(5)],
-        weights=WeightMode.RESIDENT if r.random() < 0.85 else WeightMode.STREAMED,
+        weights=(WeightMode.RESIDENT, WeightMode.REREAD, WeightMode.INPUT_REREAD)[max(0, int(r.integers(-2, 3)))],
         channel_tile=int(r.integers(3, 5)),
+        kept=frozenset(g.index for g in network.groups if r.random() < 0.5),
         overlap=bool(r.integers(2)),
         early=bool(r.integers(2)),
     )
@@ -50,11 +53,24 @@ def check_random_plans(network: Network, seed: int, count: int) -> list[Segment]
     case, r = Case(network, seed), np.random.default_rng(seed)
     plans = [random_plan(network, r) for _ in range(count)]
     for i, plan in enumerate(plans):
+        check_loop_lengths(plan, network)
         if i % 2:
             case.check_exposed(plan)
         else:
             case.check(plan)
     return [s for p in plans for s in p.segments]
+
+
+def check_loop_lengths(plan: Plan, network: Network) -> None:
+    """No loop over bands is longer than the planner takes it for, also in the build that stores every map."""
+    words = [decode(word) for word in emit(plan, network, DEVICE, expose=True).words]
+    bodies = [f["body"] for opcode, f in words if opcode is Opcode.LOOP and f["axis"] == Axis.ROWS]
+    expected = [
+        loop_words(network.groups[s.first : s.last + 1], sum(r.weight_mode is WeightMode.REREAD for r in s.runs))
+        for s in plan.segments
+        if s.bands > 1
+    ]
+    assert all(body <= most for body, most in zip(bodies, expected, strict=True))
 
 
 @pytest.mark.parametrize("name", SEGMENT_NETWORKS)
@@ -175,6 +191,74 @@ def test_one_store_ahead_of_a_ring_is_a_race(monkeypatch: pytest.MonkeyPatch) ->
         case.check_exposed(plan)
 
 
+def rereading(name: str, *, overlap: bool, kept: int, tile: int = 3, all_resident: bool = False) -> tuple[Case, Plan]:
+    """Of the groups of a segment, those whose index is not `kept` modulo 3 read their weights again in every band."""
+    network = SEGMENT_NETWORKS[name]()
+    choice = Choice(
+        resident=frozenset(network.maps) if all_resident else frozenset(),
+        band_rows=2,
+        weights=WeightMode.REREAD,
+        channel_tile=tile,
+        kept=frozenset(range(kept, len(network.groups), 3)),
+        overlap=overlap,
+    )
+    return Case(network), naive_plan(network, DEVICE, choice, [])
+
+
+def rereads(plan: Plan) -> int:
+    """Groups in company that read their weights again."""
+    return sum(r.weight_mode is WeightMode.REREAD for s in plan.segments for r in s.runs if len(s.runs) > 1)
+
+
+@pytest.mark.parametrize("all_resident", [False, True])
+@pytest.mark.parametrize("overlap", [False, True])
+@pytest.mark.parametrize("name", SEGMENT_NETWORKS)
+def test_weights_are_read_again_in_company(name: str, overlap: bool, all_resident: bool) -> None:
+    for kept in range(3):
+        case, plan = rereading(name, overlap=overlap, kept=kept, all_resident=all_resident)
+        case.check(plan)
+        case.check_exposed(plan)
+        assert rereads(plan) >= 1
+
+
+@pytest.mark.parametrize("overlap", [False, True])
+@pytest.mark.parametrize("name", ["residual_chain", "dense", "fires"])
+def test_every_dropped_wait_among_rereads_is_a_fault(name: str, overlap: bool) -> None:
+    """Fewer tokens taken: in time two engines meet, or tokens are left over."""
+    for kept in range(3):
+        case, plan = rereading(name, overlap=overlap, kept=kept)
+        program, dropped = emit(plan, case.network, DEVICE), 0
+        for index, word in enumerate(program.words):
+            opcode, fields = decode(word)
+            for field in ("wait", "wait0", "wait1"):
+                for lesser in (
+                    ([fields[field] & ~1, fields[field] & ~2] if field == "wait" else [0]) if field in fields else ()
+                ):
+                    if lesser != fields[field]:
+                        words = (
+                            *program.words[:index],
+                            encode(opcode, {**fields, field: lesser}),
+                            *program.words[index + 1 :],
+                        )
+                        with pytest.raises(SimulationFault):
+                            case.simulate(replace(program, words=words))
+                        dropped += 1
+        assert dropped > 5
+
+
+@pytest.mark.parametrize("overlap", [False, True])
+def test_one_token_too_many_among_rereads_is_a_race(monkeypatch: pytest.MonkeyPatch, overlap: bool) -> None:
+    def generous(*args: object, overlap: bool, store_credits: int) -> loops.Body:
+        body, flows = loops.company_loop(*args, overlap=overlap, store_credits=store_credits)
+        return body, [replace(f, credits=f.credits + (f.taker is Engine.LOAD)) for f in flows]
+
+    case, plan = rereading("residual_chain", overlap=overlap, kept=0, tile=1)
+    case.check(plan)
+    monkeypatch.setattr("sfopt_fpga.emit.company_loop", generous)
+    with pytest.raises(SimulationFault, match="race"):
+        case.check(plan)
+
+
 def opcodes(program: Program) -> list[Opcode]:
     return [decode(word)[0] for word in program.words]
 
@@ -238,8 +322,8 @@ def test_refusals_name_what_is_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
     segment = plan.segments[0]
     runs = (replace(segment.runs[0], weight_mode=WeightMode.REREAD, channel_tile=3), *segment.runs[1:])
     groups, name = len(case.network.groups), case.network.groups[0].name
-    with pytest.raises(InternalError, match=f"segment 0 has {groups} groups, `{name}` tiles its weights"):
-        emit(with_segment(plan, 0, runs=runs), case.network, DEVICE)
+    with pytest.raises(InternalError, match=f"segment 0 has {groups} groups in one band, `{name}` tiles its weights"):
+        emit(with_segment(plan, 0, runs=runs, bands=1), case.network, DEVICE)
     body = 2 * groups + 2
     monkeypatch.setattr("sfopt_fpga.emit.LOOP_BODY_WORDS", body)
     case.check(plan)

@@ -62,6 +62,10 @@ def derived_traffic(network: Network, found: Plan) -> int:
             if run.weight_mode is WeightMode.REREAD:
                 op = network.graph.ops_by_name[network.groups[run.group].heavy]
                 total += network.graph.tensor(op.inputs[1]).elements * (segment.bands - 1)
+            if run.weight_mode is WeightMode.INPUT_REREAD:
+                tiles = -(-network.maps[network.groups[run.group].output].channels // run.channel_tile)
+                banded = (network.maps[f.tensor] for f in segment.feeds if f.first < network.maps[f.tensor].height)
+                total += (tiles - 1) * sum(m.height * m.width * m.channels for m in banded)
     return total
 
 

@@ -17,7 +17,7 @@ from sfopt_fpga.expose import exposed_maps, with_all_in_dram
 from sfopt_fpga.isa import LOOP_BODY_WORDS, Axis, Engine, Opcode
 from sfopt_fpga.kernels import compute_word, setup_word
 from sfopt_fpga.linker import Draft, link_program
-from sfopt_fpga.loops import Body, band_loop, reread_loop
+from sfopt_fpga.loops import Body, Tiled, band_loop, company_loop, input_reread_loop, reread_loop
 from sfopt_fpga.operands import Operands
 from sfopt_fpga.program import Program
 from sfopt_fpga.stage import Stage, whole
@@ -78,7 +78,8 @@ class _Writer:
                 self.tape.issue(word)
         else:
             self._run_loop(loop, members, early)
-        self._load([w for feed in stage.streams for w in stage.load_rest(feed)])
+        if not stage.rereads_input:
+            self._load(_rest(stage))
         if stage.stored_whole:
             self.tape.barrier(Engine.STORE)
         for group in stage.stored_whole:
@@ -106,21 +107,29 @@ class _Writer:
         bands, overlap = stage.segment.bands, stage.segment.overlap
         rows = [stage.load_feed(f) for f in stage.streams]
         stores = [stage.store_map(g.output, stage.rows(g)) for g in stage.stored_by_band]
-        weights = _tiled(stage, members)
-        if weights is None:
+        if all(m.tiled is None for m in members):
             computes = self._body_computes(members)
             return band_loop(Axis.ROWS, bands, rows, computes, stores, 1 + overlap, stage.bands_ahead)
-        load, tiles = weights
+        if len(members) > 1:
+            work = list(self._work(members))
+            return company_loop(bands, rows, work, stores, overlap=overlap, store_credits=stage.bands_ahead)
+        load, tiles = _tiles_of(members[0])
         computes = self._body_computes(members, members[0].run.channel_tile)
+        if stage.rereads_input:
+            return input_reread_loop(bands, tiles, rows, load, computes[0], _rest(stage), overlap=overlap)
         if tiles == 1:
             return band_loop(Axis.ROWS, bands, [*rows, load], computes, stores, 1, 1 + overlap)
         return reread_loop(bands, tiles, rows, load, computes[0], stores, overlap=overlap)
 
     def _tiles(self, stage: Stage, members: Sequence[Operands]) -> Body | None:
-        weights = _tiled(stage, members)
-        if weights is None:
+        if all(m.tiled is None for m in members):
             return None
-        load, tiles = weights
+        if len(members) > 1:
+            name = next(m.group.name for m in members if m.tiled is not None)
+            raise InternalError(
+                f"segment {stage.step} has {len(members)} groups in one band, `{name}` tiles its weights"
+            )
+        load, tiles = _tiles_of(members[0])
         computes = self._body_computes(members, members[0].run.channel_tile)
         return band_loop(Axis.CHANNELS, tiles, [load], computes, [], 1 + stage.segment.overlap, 0)
 
@@ -148,6 +157,17 @@ class _Writer:
                 yield setup_word(member, piece)
                 yield self._traced(member, compute_word(member, piece), piece.channel_offset)
 
+    def _work(self, members: Sequence[Operands]) -> Iterator[Word | Tiled]:
+        """The same, but COMPUTEs of groups that read their weights again are tiled."""
+        for member in members:
+            if member.tiled is None:
+                yield from self._computes([member])
+                continue
+            (piece,) = member.group.pieces
+            load, tiles = _tiles_of(member)
+            yield setup_word(member, piece)
+            yield Tiled(load, self._traced(member, compute_word(member, piece, member.run.channel_tile), 0), tiles)
+
     def _body_computes(self, members: Sequence[Operands], tile: int | None = None) -> list[Word]:
         """The same for a loop's body; the SETUP of an only piece stands before the loop."""
         if not _is_single(members):
@@ -159,20 +179,18 @@ class _Writer:
         return compute
 
 
+def _rest(stage: Stage) -> list[Word]:
+    """LOAD words for rows that no band needs."""
+    return [w for feed in stage.streams for w in stage.load_rest(feed)]
+
+
 def _is_single(members: Sequence[Operands]) -> bool:
     """Whether the segment has one COMPUTE."""
     return sum(len(m.group.pieces) for m in members) == 1
 
 
-def _tiled(stage: Stage, members: Sequence[Operands]) -> tuple[Word, int] | None:
-    """LOAD of a tile of the weights and the number of tiles, where the segment's one group does not hold them all."""
-    tiled = [(m, m.tiled) for m in members if m.tiled is not None]
-    if not tiled:
-        return None
-    if len(members) > 1:
-        raise InternalError(
-            f"segment {stage.step} has {len(members)} groups, `{tiled[0][0].group.name}` tiles its weights"
-        )
-    (member, block), tile = tiled[0], tiled[0][0].run.channel_tile
+def _tiles_of(member: Operands) -> tuple[Word, int]:
+    """LOAD of a tile of the weights of a group that does not hold them all, and the number of tiles."""
+    block, tile = member.tiled, member.run.channel_tile
     assert block is not None
     return member.load_constant(block, tile), -(-block.rows // tile)

@@ -23,6 +23,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 
+from sfopt.cost import LOOP_WORDS
 from sfopt.errors import ProgramError
 
 __all__ = [
@@ -44,7 +45,7 @@ __all__ = [
 
 WORD_BYTES = 32
 WORD_BITS = 8 * WORD_BYTES
-LOOP_BODY_WORDS = 1024
+LOOP_BODY_WORDS = LOOP_WORDS
 """Words of a loop's body, inner loops included, that the sequencer's buffer holds."""
 OPCODE_BITS = 4
 

@@ -1,14 +1,24 @@
 """Loop bodies: the words of a band or of a channel tile, with the token bits that are the same at every iteration."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from sfopt_fpga.isa import Axis, Engine, Opcode
 from sfopt_fpga.tokens import Flow, Word, link
 
-__all__ = ["Body", "band_loop", "reread_loop"]
+__all__ = ["Body", "Tiled", "band_loop", "company_loop", "input_reread_loop", "reread_loop"]
 
 Body = tuple[list[Word], list[Flow]]
 """LOOP and the words of its body; the tokens that they pass."""
+
+
+@dataclass(frozen=True)
+class Tiled:
+    """A COMPUTE that runs once for each channel tile, after the LOAD of that tile's weights."""
+
+    load: Word
+    compute: Word
+    tiles: int
 
 
 def band_loop(
@@ -32,7 +42,7 @@ def band_loop(
         link(stores[-1], heavy[0])
         flows += [Flow(Engine.COMPUTE, Engine.STORE), Flow(Engine.STORE, Engine.COMPUTE, store_credits)]
     body = [*loads, *computes, *stores]
-    return [Word(Opcode.LOOP, {"axis": axis, "count": count, "body": len(body)}), *body], flows
+    return [_loop(axis, count, body), *body], flows
 
 
 def reread_loop(
@@ -56,8 +66,74 @@ def reread_loop(
         flows += [Flow(Engine.COMPUTE, Engine.STORE), Flow(Engine.STORE, Engine.COMPUTE, 1 + overlap)]
     opening, closing = ([w] if len(w.values) > 1 else [] for w in (before, after))
     body = [*rows, *opening, *inner, *closing, *stores]
-    return [Word(Opcode.LOOP, {"axis": Axis.ROWS, "count": bands, "body": len(body)}), *body], flows
+    return [_loop(Axis.ROWS, bands, body), *body], flows
 
 
-def _sync() -> Word:
-    return Word(Opcode.SYNC, {"engine": int(Engine.COMPUTE)})
+def company_loop(
+    bands: int,
+    rows: Sequence[Word],
+    work: Sequence[Word | Tiled],
+    stores: Sequence[Word],
+    *,
+    overlap: bool,
+    store_credits: int,
+) -> Body:
+    """For each band: load its rows; run all groups, those that are `Tiled` tile by tile; store.
+
+    Loads wait for, in turn: the band before to be over (rows), compute to begin with this one (the first tile), and each tile (the
+    next); a SYNC takes the token of the last. With `overlap` each of them is one token ahead: a tile arrives behind the one before
+    it, and rows arrive behind what follows the last tile of the band before. A group's first tile never meets its last one.
+    """
+    opening, closing, taking = _sync(), _sync(), _sync(Engine.LOAD)
+    rows = rows or [_sync(Engine.LOAD)]
+    body = [*rows, opening]
+    for item in work:
+        if isinstance(item, Tiled):
+            link(item.load, item.compute)
+            link(item.compute, item.load)
+            body += [_loop(Axis.CHANNELS, item.tiles, [item.load, item.compute]), item.load, item.compute]
+        else:
+            body.append(item)
+    if isinstance(work[-1], Tiled):
+        body.append(closing)
+    last = body[-1]
+    body += [taking, *stores]
+    link(rows[-1], opening)
+    link(opening, taking)
+    link(last, rows[0])
+    flows = [Flow(Engine.LOAD, Engine.COMPUTE), Flow(Engine.COMPUTE, Engine.LOAD, 1 + overlap)]
+    if stores:
+        link(last, stores[0])
+        link(stores[-1], opening)
+        flows += [Flow(Engine.COMPUTE, Engine.STORE), Flow(Engine.STORE, Engine.COMPUTE, store_credits)]
+    return [_loop(Axis.ROWS, bands, body), *body], flows
+
+
+def input_reread_loop(
+    bands: int, tiles: int, rows: Sequence[Word], weights: Word, compute: Word, rest: Sequence[Word], *, overlap: bool
+) -> Body:
+    """For each channel tile: load weights; for each band: load its rows and compute; load the rows that no band needs.
+
+    Loads wait for, in turn, the tile before to be over (weights), compute to begin with this one (rows of band 0), and each band
+    (rows of the next). So with `overlap`, one token ahead, weights arrive behind the last band of the tile before, but rows of
+    band 0 only behind that: their ring has no room beside the last band's.
+    """
+    opening, closing = _sync(), _sync()
+    link(opening, weights)
+    link(compute, rows[0])
+    link(rows[-1], compute)
+    if rest:
+        link(closing, rest[0])
+        link(rest[-1], closing)
+    inner = [_loop(Axis.ROWS, bands, [*rows, compute]), *rows, compute]
+    body = [weights, opening, *inner, *rest, *([closing] if rest else [])]
+    flows = [Flow(Engine.LOAD, Engine.COMPUTE), Flow(Engine.COMPUTE, Engine.LOAD, 1 + overlap)]
+    return [_loop(Axis.CHANNELS, tiles, body), *body], flows
+
+
+def _sync(engine: Engine = Engine.COMPUTE) -> Word:
+    return Word(Opcode.SYNC, {"engine": int(engine)})
+
+
+def _loop(axis: Axis, count: int, body: Sequence[Word]) -> Word:
+    return Word(Opcode.LOOP, {"axis": axis, "count": count, "body": len(body)})

@@ -8,7 +8,7 @@ from sfopt.cost import folds_input
 from sfopt.device import Device
 from sfopt.errors import InternalError
 from sfopt.groups import FeatureMap, Group, Kind, Network
-from sfopt.plan import Buffer, Feed, Plan, Role, Segment
+from sfopt.plan import Buffer, Feed, Plan, Role, Segment, WeightMode
 from sfopt.rows import RowSchedule, rows_to_run
 from sfopt_fpga.constants import quant_of
 from sfopt_fpga.isa import Axis, Opcode
@@ -50,6 +50,11 @@ class Stage:
         run = self.segment.run(group.index)
         return RowSchedule(run.first, run.step, rows_to_run(self.network, group))
 
+    @property
+    def rereads_input(self) -> bool:
+        """Whether all bands run again for each channel tile."""
+        return any(run.weight_mode is WeightMode.INPUT_REREAD for run in self.segment.runs)
+
     @cached_property
     def streams(self) -> tuple[Feed, ...]:
         """Feeds whose rows arrive in more than one band."""
@@ -66,11 +71,12 @@ class Stage:
     @cached_property
     def stored_by_band(self) -> tuple[Group, ...]:
         """Groups whose rows go to DRAM in the loop over bands."""
-        return tuple(g for g in self._stored if self.segment.bands > 1 and g.kind is not Kind.GLOBAL_MEAN)
+        by_band = self.segment.bands > 1 and not self.rereads_input
+        return tuple(g for g in self._stored if by_band and g.kind is not Kind.GLOBAL_MEAN)
 
     @cached_property
     def stored_whole(self) -> tuple[Group, ...]:
-        """Groups whose output goes to DRAM behind the last band; a global mean has its one row only then."""
+        """Groups whose output goes to DRAM behind the last band; a global mean has its one row, a tile its channels only then."""
         return tuple(g for g in self._stored if g not in self.stored_by_band)
 
     @property

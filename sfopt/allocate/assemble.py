@@ -1,6 +1,6 @@
 """Result: a placed choice, written out as a Plan: segments, buffers, transfers, DRAM regions."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from sfopt.allocate.first_fit import first_fit
 from sfopt.allocate.options import Block, Option
@@ -57,13 +57,23 @@ def _transfers(problem: Problem, step: int, span: tuple[int, int], option: Optio
         writes = [
             m for m in touched if roles.get(m) is Role.OUTPUT or (_made_here(network, m, span) and m in network.outputs)
         ]
-    found = [_map_transfer(problem, step, m, "read") for m in reads]
+    again = _read_again(problem, option)
+    found = [_map_transfer(problem, step, m, "read", again.get(m, 1)) for m in reads]
     for run in option.body.runs if option is not None else ():
         for block in constants(network, network.groups[run.group], folded=False):
-            again = run.weight_mode is WeightMode.REREAD and block.name.endswith(".weights")
-            size_bytes = block.size_bytes * (option.bands if again and option is not None else 1)
+            every_band = run.weight_mode is WeightMode.REREAD and block.name.endswith(".weights")
+            size_bytes = block.size_bytes * (option.bands if every_band and option is not None else 1)
             found.append(Transfer(step, block.name, "read", size_bytes, Category.WEIGHTS))
     return found + [_map_transfer(problem, step, m, "write") for m in writes]
+
+
+def _read_again(problem: Problem, option: Option | None) -> Mapping[str, int]:
+    """Map -> how often it streams in, where that is once for each weight tile."""
+    if option is None or option.body.runs[0].weight_mode is not WeightMode.INPUT_REREAD:
+        return {}
+    (run,), maps = option.body.runs, problem.network.maps
+    tiles = -(-maps[problem.network.groups[run.group].output].channels // run.channel_tile)
+    return {f.tensor: tiles for f in option.body.feeds if f.first < maps[f.tensor].height}
 
 
 def _made_here(network: Network, tensor: str, span: tuple[int, int]) -> bool:
@@ -76,14 +86,15 @@ def _loads_here(problem: Problem, tensor: str, span: tuple[int, int], option: Op
     return tensor in option.resident and tensor in network.inputs and network.readers[tensor][0] >= span[0]
 
 
-def _map_transfer(problem: Problem, step: int, tensor: str, direction: str) -> Transfer:
+def _map_transfer(problem: Problem, step: int, tensor: str, direction: str, times: int = 1) -> Transfer:
     network = problem.network
     category = Category.FEATURE_MAPS
     if tensor in network.inputs:
         category = Category.INPUTS
     elif tensor in network.outputs:
         category = Category.OUTPUTS
-    return Transfer(step, tensor, direction, network.maps[tensor].size_bytes, category, tensor in network.shortcuts)
+    size_bytes = network.maps[tensor].size_bytes * times
+    return Transfer(step, tensor, direction, size_bytes, category, tensor in network.shortcuts)
 
 
 def _dram_regions(problem: Problem, choice: Choice) -> tuple[DramRegion, ...]:

@@ -10,6 +10,7 @@ from copy import copy
 from fractions import Fraction
 from math import lcm
 
+from sfopt import cost
 from sfopt.allocate.rings import Reader, feed_first, least_rows
 from sfopt.groups import Group, Kind, Network
 from sfopt.rows import RowSchedule, row_rate, rows_read, rows_to_run
@@ -26,11 +27,14 @@ class Growth:
         self.first = last + 1
         self.unit = 1
         """Least band height that makes all steps whole."""
+        self.words = 0
+        """Instructions of its loop at most (`cost.loop_words`)."""
         self.runs = dict[int, RowSchedule]()
         self.readers = dict[str, list[int]]()
         """Map -> groups of the segment that read it, latest first."""
         self._rates = dict[str, Fraction]()
         """Map -> its rows for one row of the last group."""
+        self._touched = set[str]()
         self._pending = set[int]()
         """Groups that nothing connects to the last one yet."""
 
@@ -38,6 +42,7 @@ class Growth:
         """One that grows no more with this one."""
         same = copy(self)
         same.runs, same._rates, same._pending = dict(self.runs), dict(self._rates), set(self._pending)
+        same._touched = set(self._touched)
         same.readers = {m: list(found) for m, found in self.readers.items()}
         return same
 
@@ -51,9 +56,12 @@ class Growth:
         if self.first == 0:
             return False
         group = self.network.groups[self.first - 1]
-        if group.kind is Kind.HOST or not self._may_hold(group):
+        words = self.words + cost.loop_words([group]) - sum(m in self._touched for m in (*group.reads, *group.writes))
+        if group.kind is Kind.HOST or not self._may_hold(group) or words > cost.LOOP_WORDS:
             return False
         self.first -= 1
+        self.words = words
+        self._touched.update(group.reads, group.writes)
         for m in group.reads:
             self.readers.setdefault(m, []).append(group.index)
         rate = Fraction(1) if group.index == self.last else self._rate_of(group)

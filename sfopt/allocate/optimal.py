@@ -249,7 +249,7 @@ def _useful(search: _Search, lean: bool, priced: Priced) -> tuple[Option, ...]:
     if not lean:
         return priced.useful
     problem, budget = search.problem, _budget(search)
-    return problem.full(frozenset(o.key for o in priced.useful if problem.excess_bytes(o) <= budget))
+    return problem.full(frozenset(o.key for o in priced.useful if problem.excess_bytes(o) <= budget), budget)
 
 
 def _tidy(search: _Search, choice: Choice) -> Choice:

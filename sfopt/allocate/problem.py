@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 from sfopt.allocate.options import Key, Option, can_be_resident
+from sfopt.allocate.rereads import RereadOptions
 from sfopt.allocate.segments import UNLIMITED, SegmentOptions
 from sfopt.allocate.singles import single_options
 from sfopt.allocate.switches import Switches
@@ -46,9 +47,10 @@ class Problem:
 
     @cached_property
     def singles(self) -> Mapping[int, tuple[Option, ...]]:
-        """All options of each group alone."""
+        """All options of each group alone that the heuristics choose from: they read no input again."""
         groups = (g for g in self.network.groups if g.kind is not Kind.HOST)
-        return {g.index: single_options(self.network, g, self.device, self.switches) for g in groups}
+        switches = replace(self.switches, reread_inputs=False)
+        return {g.index: single_options(self.network, g, self.device, switches) for g in groups}
 
     @cached_property
     def lean_singles(self) -> tuple[Option, ...]:
@@ -64,17 +66,28 @@ class Problem:
         """Options of several groups."""
         return SegmentOptions(self.network, self.device)
 
+    @cached_property
+    def rereads(self) -> RereadOptions:
+        """Options of several groups, some of which read their weights again."""
+        return RereadOptions(self.segments)
+
     def lean(self, budget_bytes: int = UNLIMITED) -> tuple[Option, ...]:
         """The options that matter where cycles do not, and that move at most so many bytes beyond the compulsory ones."""
         alone = (o for o in self.lean_singles if self.excess_bytes(o) <= budget_bytes)
-        return (*alone, *(self.segments.lean(budget_bytes) if self.switches.segments else ()))
+        joined = self.segments.lean(budget_bytes) if self.switches.segments else ()
+        return (*alone, *joined, *(self.rereads.lean(budget_bytes) if self._rereads_weights(budget_bytes) else ()))
 
-    def full(self, keys: Set[Key] | None) -> tuple[Option, ...]:
-        """All options, or all of certain keys."""
+    def full(self, keys: Set[Key] | None, budget_bytes: int = UNLIMITED) -> tuple[Option, ...]:
+        """All options, or all of certain keys, that move at most so many bytes beyond the compulsory ones."""
         alone = (
             o for g in self.network.groups for o in single_options(self.network, g, self.device, self.switches, keys)
         )
-        return (*alone, *(self.segments.full(keys) if self.switches.segments else ()))
+        joined = self.segments.full(keys) if self.switches.segments else ()
+        again = self.rereads.full(keys) if self._rereads_weights(budget_bytes) else ()
+        return tuple(o for o in (*alone, *joined, *again) if self.excess_bytes(o) <= budget_bytes)
+
+    def _rereads_weights(self, budget_bytes: int) -> bool:
+        return self.switches.segments and self.switches.reread_weights and budget_bytes > 0
 
     @cached_property
     def free_maps(self) -> tuple[str, ...]:

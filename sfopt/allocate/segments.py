@@ -12,6 +12,7 @@ from itertools import product
 
 from sfopt.allocate.growth import Growth
 from sfopt.allocate.options import Block, Body, Key, Option, bank_floor, can_be_resident, operand_sets, patterns
+from sfopt.allocate.tiling import Tiling
 from sfopt.allocate.worth import Needs
 from sfopt.cost import (
     Constant,
@@ -88,6 +89,20 @@ class SegmentOptions:
                         same.append(option)
                         yield option
 
+    def band_heights(self, last: Group) -> list[int]:
+        """Every height that the bands of some segment that ends with a group may have."""
+        return _band_heights(self.network, last)
+
+    def inside(self) -> "_Inside":
+        """Sums over a segment that grows and holds all its constants."""
+        return _Inside(self.shared)
+
+    def tiled(self, growth: Growth, tiling: Tiling) -> "_Maker":
+        """Maker of the options in which some groups read their weights again."""
+        inside = _Inside(self.shared, tiling)
+        inside.take_in(growth)
+        return _Maker(self.shared, growth, inside)
+
     def _lowest(self, last: Group) -> Iterator[tuple[Growth, "_Inside"]]:
         """All segments that end with a group, at the least band height that each can have, shorter ones first."""
         band_rows, total, done = 1, rows_to_run(self.network, last), last.index
@@ -147,7 +162,7 @@ class _Shared:
 
     network: Network
     device: Device
-    cycles: dict[tuple[int, RowSchedule, int, bool], int] = field(default_factory=dict)
+    cycles: dict[tuple[int, RowSchedule, int, int | None, bool], int] = field(default_factory=dict)
     blocks: dict[tuple[int, bool], tuple[Constant, ...]] = field(default_factory=dict)
     free: frozenset[str] = frozenset()
 
@@ -165,10 +180,10 @@ class _Shared:
         """Scratchpad that all constants of a group take, not folded."""
         return sum(b.rows * b.row_bytes(self.device) for b in self.constants(group, folded=False))
 
-    def compute(self, group: Group, run: RowSchedule, bands: int, *, folded: bool) -> int:
-        key = (group.index, run, bands, folded)
+    def compute(self, group: Group, run: RowSchedule, bands: int, tile: int | None = None, *, folded: bool) -> int:
+        key = (group.index, run, bands, tile, folded)
         if key not in self.cycles:
-            channels = self.network.maps[group.output].channels
+            channels = tile or self.network.maps[group.output].channels
             self.cycles[key] = group_cycles(self.network, group, self.device, run, bands, channels, folded=folded)
         return self.cycles[key]
 
@@ -176,8 +191,10 @@ class _Shared:
 class _Inside:
     """Sums over the groups of a segment that grows: constants, rings, compute, banks of what is inside."""
 
-    def __init__(self, shared: _Shared) -> None:
-        self.shared = shared
+    def __init__(self, shared: _Shared, tiling: Tiling | None = None) -> None:
+        self.shared, self.tiling = shared, tiling or Tiling()
+        self.tile_bytes = self.tile_edge = self.tile_rest = 0
+        """Of weights that are read again: scratchpad, cycles of the first tile and of all others."""
         self.seen = set[int]()
         self.constant_bytes = self.traffic_bytes = self.ring_bytes = self.compute = self.constant_cycles = 0
         self.rings = dict[str, Block]()
@@ -204,10 +221,20 @@ class _Inside:
     def _add(self, growth: Growth, group: Group) -> None:
         device, network = self.shared.device, self.shared.network
         for block in self.shared.constants(group, folded=False):
-            self.constant_bytes += block.rows * block.row_bytes(device)
-            self.traffic_bytes += block.size_bytes
-            self.constant_cycles += piece_cycles(block.size_bytes, 1, device)[0]
-        self.compute += self.shared.compute(group, growth.runs[group.index], growth.bands, folded=False)
+            size_bytes = self.tiling.rows(group, block) * block.row_bytes(device)
+            self.constant_bytes += size_bytes
+            if self.tiling.holds(group, block):
+                self.traffic_bytes += block.size_bytes
+                self.constant_cycles += piece_cycles(block.size_bytes, 1, device)[0]
+                continue
+            moved, pieces = block.size_bytes * growth.bands, self.tiling.pieces(group, block, growth.bands)
+            edge, rest = piece_cycles(moved, pieces, device)
+            self.traffic_bytes += moved
+            self.tile_bytes += size_bytes
+            self.tile_edge += edge
+            self.tile_rest += rest
+        run, tile = growth.runs[group.index], self.tiling.tiles.get(group.index)
+        self.compute += self.shared.compute(group, run, growth.bands, tile, folded=False)
         if growth.is_inner(group.output):
             rows = growth.made_rows(group, stored_behind=False)
             fmap = network.maps[group.output]
@@ -219,7 +246,8 @@ class _Inside:
     def _bank_floor(self, group: Group) -> int:
         """Of the operands of one instruction that are rings or weights."""
         blocks = self.shared.constants(group, folded=False)
-        weights = next((b.rows * b.row_bytes(self.shared.device) for b in blocks if b.name.endswith(".weights")), None)
+        block = next((b for b in blocks if b.name.endswith(".weights")), None)
+        weights = None if block is None else self.tiling.rows(group, block) * block.row_bytes(self.shared.device)
         sizes = {n: b.size_bytes for n, b in self.rings.items()} | ({} if weights is None else {"\0weights": weights})
         sets = operand_sets(group, None if weights is None else "\0weights")
         known = [[sizes[n] for n in names if n in sizes] for names in sets]
@@ -264,12 +292,18 @@ class _Maker:
             streams = {m: self._stream(m) for m in moving if m not in pattern}
             loads = [m for m in moving if m in pattern and self._moves_here(m)]
             for overlap, early in product(
-                (False, True) if streams and not lean else (False,),
+                self._overlaps(streams) if not lean else (False,),
                 (False, True) if self.may_prefetch and not lean else (False,),
             ):
                 option = self._option(pattern, streams, loads, overlap=overlap, early=early)
                 if max(option.own_bytes + held, option.floor_bytes) <= self.device.sram_bytes:
                     yield option
+
+    def _overlaps(self, streams: Mapping[str, "_Stream"]) -> tuple[bool, ...]:
+        """Whether DMA may run behind compute; tiles of weights are sized for one of the two."""
+        if self.inside.tiling.tiles:
+            return (self.inside.tiling.overlap,)
+        return (False, True) if streams else (False,)
 
     def _outlives(self, tensor: str) -> bool:
         """Whether a group in front or behind touches the map: only then can it be resident."""
@@ -288,7 +322,9 @@ class _Maker:
         folding = [g for g in self.folding if g.pieces[0].tensor in streams]
         constant_bytes = inside.constant_bytes + sum(self._folding_bytes(g) for g in folding)
         edges = sum(s.edge for s in streams.values()) + sum(dma_cycles(sizes[m].size_bytes, self.device) for m in loads)
-        rest = sum(s.rest for s in streams.values())
+        edges += inside.tile_edge
+        rest = sum(s.rest for s in streams.values()) + inside.tile_rest
+        tile_bytes = inside.tile_bytes + sum(self._folding_bytes(g, held=False) for g in folding)
         streamed_bytes = sum(s.blocks[overlap].size_bytes for s in streams.values())
         return Option(
             first=self.first,
@@ -297,7 +333,7 @@ class _Maker:
             bands=self.growth.bands,
             overlap=overlap,
             own_bytes=constant_bytes + inside.ring_bytes + streamed_bytes,
-            early_bytes=constant_bytes * early,
+            early_bytes=(constant_bytes - tile_bytes) * early,
             floor_bytes=inside.floor,
             traffic_bytes=inside.traffic_bytes + sum(sizes[m].size_bytes for m in (*streams, *loads)),
             compute=inside.compute + sum(self._folding_cycles(g) for g in folding),
@@ -325,10 +361,15 @@ class _Maker:
             and folds_input(g, self.network.maps[m], self.device)
         )
 
-    def _folding_bytes(self, group: Group) -> int:
-        """Scratchpad that a group's constants take more when they are laid out for folding."""
+    def _folding_bytes(self, group: Group, *, held: bool = True) -> int:
+        """Scratchpad that a group's constants, or only those that are not held, take more when they are laid out for folding."""
+        tiling = self.inside.tiling
         plain, folded = (
-            sum(b.rows * b.row_bytes(self.device) for b in self.shared.constants(group, folded=f))
+            sum(
+                tiling.rows(group, b) * b.row_bytes(self.device)
+                for b in self.shared.constants(group, folded=f)
+                if held or not tiling.holds(group, b)
+            )
             for f in (False, True)
         )
         return folded - plain
@@ -336,7 +377,8 @@ class _Maker:
     def _folding_cycles(self, group: Group) -> int:
         """Cycles that folding adds (it saves some: a number below 0)."""
         run, bands = self.growth.runs[group.index], self.growth.bands
-        plain, folded = (self.shared.compute(group, run, bands, folded=f) for f in (False, True))
+        tile = self.inside.tiling.tiles.get(group.index)
+        plain, folded = (self.shared.compute(group, run, bands, tile, folded=f) for f in (False, True))
         return folded - plain
 
     def _stream(self, tensor: str) -> "_Stream":
@@ -364,20 +406,16 @@ class _Maker:
         return _Stream((plain, behind), None, edge, rest)
 
     def _runs(self) -> tuple[Run, ...]:
-        rows, groups = self.growth.runs, self.network.groups[self.first : self.last + 1]
-        return tuple(
-            Run(
-                g.index,
-                rows[g.index].first,
-                rows[g.index].step,
-                WeightMode.RESIDENT,
-                self.network.maps[g.output].channels,
-            )
-            for g in groups
-        )
+        rows, tiles, found = self.growth.runs, self.inside.tiling.tiles, list[Run]()
+        for g in self.network.groups[self.first : self.last + 1]:
+            mode = WeightMode.REREAD if g.index in tiles else WeightMode.RESIDENT
+            tile = tiles.get(g.index, self.network.maps[g.output].channels)
+            found.append(Run(g.index, rows[g.index].first, rows[g.index].step, mode, tile))
+        return tuple(found)
 
     def _body(self, streams: Mapping[str, "_Stream"], *, overlap: bool, early: bool) -> Body:
         blocks, runs, rings = [s.blocks[overlap] for s in streams.values()], self._runs(), self.inside.rings
+        tiling = self.inside.tiling
         for run in runs:
             group = self.network.groups[run.group]
             if group.output in rings:
@@ -385,5 +423,6 @@ class _Maker:
             folded = group in self.folding and group.pieces[0].tensor in streams
             for constant in self.shared.constants(group, folded=folded):
                 role = Role.WEIGHTS if constant.name.endswith(".weights") else Role.PARAMETERS
-                blocks.append(Block(role, group.name, constant.rows, constant.row_bytes(self.device), early=early))
+                count, ahead = tiling.rows(group, constant), early and tiling.holds(group, constant)
+                blocks.append(Block(role, group.name, count, constant.row_bytes(self.device), early=ahead))
         return Body(runs, tuple(s.feed for s in streams.values() if s.feed is not None), tuple(blocks))

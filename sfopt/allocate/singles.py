@@ -2,8 +2,9 @@
 
 from collections.abc import Iterator, Set
 from functools import partial
-from itertools import product
+from itertools import combinations, product
 
+from sfopt import cost
 from sfopt.allocate.options import (
     Block,
     Body,
@@ -50,7 +51,7 @@ def single_options(
     """
     if group.kind is Kind.HOST:
         return ()
-    maker, found = _Maker(network, group, device), list[Option]()
+    maker, found = _Maker(network, group, device, reread_inputs=switches.reread_inputs), list[Option]()
     for pattern in patterns(network, [m for m in maker.maps if can_be_resident(network, m)]):
         if keys is None or (group.index, group.index, pattern) in keys:
             options = maker.options(pattern, lean=lean and switches.drop_dominated)
@@ -62,8 +63,8 @@ def single_options(
 class _Maker:
     """Builds the options of one group."""
 
-    def __init__(self, network: Network, group: Group, device: Device) -> None:
-        self.network, self.group, self.device = network, group, device
+    def __init__(self, network: Network, group: Group, device: Device, *, reread_inputs: bool) -> None:
+        self.network, self.group, self.device, self.reread_inputs = network, group, device, reread_inputs
         self.maps = tuple(dict.fromkeys([*group.reads, group.output]))
         self.out = network.maps[group.output]
         self.height = rows_to_run(network, group)
@@ -79,28 +80,44 @@ class _Maker:
             for mode, tile in self._weight_ways(bands):
                 overlaps = (False, True) if not lean and (bands > 1 or mode is not WeightMode.RESIDENT) else (False,)
                 early = (False, True) if not lean and self.may_prefetch and self.constants[False] else (False,)
-                for overlap, ahead in product(overlaps, early):
-                    run = Run(self.group.index, band_rows, band_rows, mode, tile)
-                    yield self._option(resident, run, bands, overlap=overlap, ahead=ahead)
+                run = Run(self.group.index, band_rows, band_rows, mode, tile)
+                for overlap, ahead, again in product(overlaps, early, self._inputs_again(resident, run, bands)):
+                    yield self._option(resident, run, bands, again, overlap=overlap, ahead=ahead)
 
     def _band_heights(self, resident: frozenset[str]) -> list[int]:
         """The whole frame; where something streams, powers of two below it as well (times the factor of a resize)."""
-        if resident.issuperset(self.maps):
+        if resident.issuperset(self.maps) or cost.loop_words([self.group]) > cost.LOOP_WORDS:
             return [self.height]
         unit = self.group.window.stride[0] if self.group.kind is Kind.RESIZE else 1
         return [*(h for k in range(self.height.bit_length()) if (h := unit << k) < self.height), self.height]
 
     def _weight_ways(self, bands: int) -> list[tuple[WeightMode, int]]:
-        """RESIDENT, or tiles of `lanes_out` times a power of two: STREAMED through one band, REREAD for each of many."""
+        """RESIDENT, or tiles of `lanes_out` times a power of two: in the only band, again in every band, or all bands for each."""
         channels = self.out.channels
         ways = [(WeightMode.RESIDENT, channels)]
         if self.group.kind is Kind.CONV and self.group.conv_groups == 1:
-            mode = WeightMode.STREAMED if bands == 1 else WeightMode.REREAD
+            modes = [WeightMode.STREAMED] if bands == 1 else [WeightMode.REREAD]
+            if bands > 1 and self.reread_inputs:
+                modes.append(WeightMode.INPUT_REREAD)
             lanes = self.device.lanes_out
-            ways += [(mode, lanes << k) for k in range(channels.bit_length()) if lanes << k < channels]
+            tiles = [lanes << k for k in range(channels.bit_length()) if lanes << k < channels]
+            ways += product(modes, tiles)
         return ways
 
-    def _option(self, resident: frozenset[str], run: Run, bands: int, *, overlap: bool, ahead: bool) -> Option:
+    def _inputs_again(self, resident: frozenset[str], run: Run, bands: int) -> Iterator[frozenset[str]]:
+        """Maps that stream in once for each tile, at least one of them; the others come whole. Nothing where all are read once."""
+        if run.weight_mode is not WeightMode.INPUT_REREAD:
+            yield frozenset()
+            return
+        rows = RowSchedule(run.first, run.step, self.height)
+        feeds = {m: self._feed(m, rows, bands) for m in self.maps if m not in resident and m != self.group.output}
+        streaming = [m for m, moves in feeds.items() if moves.first < moves.total]
+        for count in range(1, len(streaming) + 1):
+            yield from map(frozenset, combinations(streaming, count))
+
+    def _option(
+        self, resident: frozenset[str], run: Run, bands: int, again: frozenset[str], *, overlap: bool, ahead: bool
+    ) -> Option:
         primary = self.group.pieces[0].tensor
         folded = (
             primary not in resident
@@ -118,15 +135,17 @@ class _Maker:
                     traffic += fmap.size_bytes
                     time["exposed"] += dma_cycles(fmap.size_bytes, self.device)
                 continue
-            moves, block = self._stream(m, rows, bands, overlap=overlap)
+            whole = run.weight_mode is WeightMode.INPUT_REREAD and m not in again
+            moves, block = self._stream(m, rows, bands, overlap=overlap, whole=whole)
             blocks.append(block)
             if block.role is Role.INPUT:
                 feeds.append(Feed(m, moves.first, moves.step))
-            traffic += fmap.size_bytes
+            times = -(-self.out.channels // run.channel_tile) if m in again else 1
+            traffic += fmap.size_bytes * times
             row_bytes = fmap.size_bytes // fmap.height
             edge, rest = stream_cycles(row_bytes, moves, bands, self.device, reading=block.role is Role.INPUT)
-            time["exposed"] += edge
-            time[later] += rest
+            time["exposed"] += edge * times
+            time[later] += rest * times
         for constant in self.constants[folded]:
             weights = constant.name.endswith(".weights")
             tiled = weights and run.weight_mode is not WeightMode.RESIDENT
@@ -168,21 +187,30 @@ class _Maker:
             return tensor in self.network.outputs
         return tensor in self.network.inputs and self.network.readers[tensor][0] == self.group.index
 
-    def _stream(self, tensor: str, run: RowSchedule, bands: int, *, overlap: bool) -> tuple[RowSchedule, Block]:
-        """When the rows of a spilled map move, and its INPUT or OUTPUT buffer."""
+    def _stream(
+        self, tensor: str, run: RowSchedule, bands: int, *, overlap: bool, whole: bool
+    ) -> tuple[RowSchedule, Block]:
+        """When the rows of a spilled map move, and its INPUT or OUTPUT buffer; `whole`: at once, through one as high as the map."""
         group, fmap = self.group, self.network.maps[tensor]
+        if whole:
+            bands = 1
         if tensor == group.output:
-            moves = run if group.kind is not Kind.GLOBAL_MEAN else RowSchedule(1, 1, 1)
+            moves = RowSchedule(fmap.height, fmap.height, fmap.height) if whole else run
+            moves = moves if group.kind is not Kind.GLOBAL_MEAN else RowSchedule(1, 1, 1)
             rows = least_rows(moves, fmap, [], bands, stored_behind=overlap)
             return moves, Block(Role.OUTPUT, tensor, rows, map_row_bytes(fmap, self.device))
-        reader = (group, run)
-        moves = RowSchedule(fmap.height, fmap.height, fmap.height)
-        if bands > 1 and tensor != group.scale:
-            before, after = row_rate(group)
-            step = run.step * before // after if any(p.tensor == tensor for p in group.pieces) else run.step
-            moves = RowSchedule(feed_first(fmap, [reader]), step, fmap.height)
-        rows = least_rows(moves, fmap, [reader], bands, read_ahead=overlap)
+        moves = self._feed(tensor, run, bands)
+        rows = least_rows(moves, fmap, [(group, run)], bands, read_ahead=overlap)
         return moves, Block(Role.INPUT, tensor, rows, stream_row_bytes(self.network, group, tensor, self.device))
+
+    def _feed(self, tensor: str, run: RowSchedule, bands: int) -> RowSchedule:
+        """When the rows of a spilled map arrive; a channel scale comes whole."""
+        group, fmap = self.group, self.network.maps[tensor]
+        if bands == 1 or tensor == group.scale:
+            return RowSchedule(fmap.height, fmap.height, fmap.height)
+        before, after = row_rate(group)
+        step = run.step * before // after if any(p.tensor == tensor for p in group.pieces) else run.step
+        return RowSchedule(feed_first(fmap, [(group, run)]), step, fmap.height)
 
     def _floor(self, resident: frozenset[str], blocks: tuple[Block, ...]) -> int:
         sizes = {m: self.network.maps[m].height * map_row_bytes(self.network.maps[m], self.device) for m in resident}

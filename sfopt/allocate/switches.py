@@ -11,6 +11,10 @@ class Switches:
 
     segments: bool = True
     """Let several groups run as one segment. Not a trick: without it, the optimum is that of one group at a time."""
+    reread_inputs: bool = True
+    """Let a group alone run all its bands again for each tile of its weights. Not a trick either."""
+    reread_weights: bool = True
+    """Let one or two groups of a segment read their weights again in every band. Nor is this."""
     drop_dominated: bool = True
     """Leave out options that another option of the same pattern beats or equals in every buffer and every cost term."""
     bank_floors: bool = True

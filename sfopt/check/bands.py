@@ -3,10 +3,11 @@
 Plain loops over the bands, on purpose: the planner has closed forms for the same numbers.
 """
 
+from sfopt import cost
 from sfopt.check.require import broken, require
 from sfopt.check.view import View
 from sfopt.groups import Group, Kind
-from sfopt.plan import Buffer, Role, Segment
+from sfopt.plan import Buffer, Role, Segment, WeightMode
 from sfopt.rows import RowSchedule, rows_read, rows_to_run
 
 __all__ = ["check_bands"]
@@ -34,6 +35,8 @@ def check_bands(view: View, step: int) -> None:
         for group in view.inside_readers(step, tensor):
             _check_read(view, group, b, segment, done[group.index], rows)
         _check_written(b, segment, rows)
+        if tensor in view.made[step] and view.rereads_input(step) and b.rows < height:
+            raise broken(3, f"`{b.name}` has {b.rows} rows, its channels come tile by tile and need all {height}")
 
 
 def _after_each_band(rows: RowSchedule, bands: int) -> list[int]:
@@ -45,6 +48,9 @@ def _check_numbers(view: View, step: int, segment: Segment) -> None:
     """Counts that make sense: no more bands than the tallest run has rows, no run that stands still."""
     tallest = max(rows_to_run(view.network, g) for g in view.groups(step))
     bands = segment.bands
+    rereading = sum(run.weight_mode is WeightMode.REREAD for run in segment.runs) if len(segment.runs) > 1 else 0
+    words, most = cost.loop_words(view.groups(step), rereading), cost.LOOP_WORDS
+    require(bands == 1 or words <= most, 3, f"segment {step} is a loop of up to {words} instructions, {most} fit")
     require(1 <= bands <= tallest, 3, f"segment {step} has {bands} bands, its tallest run {tallest} rows")
     for run in segment.runs:
         name = view.network.groups[run.group].name

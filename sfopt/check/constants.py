@@ -21,7 +21,7 @@ def check_constants(view: View) -> set[str]:
 
 
 def _check_weight_mode(view: View, step: int, segment: Segment, group: Group) -> None:
-    """Tiles are for a plain convolution in a segment of its own: STREAMED in one band, REREAD in several."""
+    """Tiles are for a plain convolution: STREAMED in one band, REREAD in several, INPUT_REREAD in several of a group on its own."""
     run, channels, lanes = segment.run(group.index), view.network.maps[group.output].channels, view.device.lanes_out
     where, mode, tile = f"`{group.name}` in segment {step}", run.weight_mode, run.channel_tile
     if mode is WeightMode.RESIDENT:
@@ -30,12 +30,15 @@ def _check_weight_mode(view: View, step: int, segment: Segment, group: Group) ->
     plain = group.kind is Kind.CONV and group.conv_groups == 1
     require(plain, 4, f"{where} is {group.kind}, {mode} needs a plain conv")
     count = len(segment.runs)
-    require(count == 1, 4, f"{where} is {mode} among {count} groups, needs a segment of its own")
+    alone = count == 1 or mode is WeightMode.REREAD
+    require(alone, 4, f"{where} is {mode} among {count} groups, needs a segment of its own")
     require(0 < tile <= channels, 4, f"{where} has a tile of {tile} of {channels} channels")
     whole = tile % lanes == 0 or tile == channels
     require(whole, 4, f"{where} has a tile of {tile} channels, no multiple of {lanes} nor all {channels}")
     right = (segment.bands == 1) == (mode is WeightMode.STREAMED)
     require(right, 4, f"{where} is {mode} with {segment.bands} bands")
+    again = mode is not WeightMode.INPUT_REREAD or any(view.times_read(step, t) > 1 for t in view.fed[step])
+    require(again, 4, f"{where} is {mode} and reads no input again, needs a feed of several bands and tiles")
 
 
 def _blocks(view: View, step: int, segment: Segment, group: Group) -> set[str]:

@@ -42,10 +42,11 @@ def _edge_and_rest(view: View, t: Transfer) -> tuple[int, int]:
         fmap, bands = maps[t.tensor], segment.bands
         row_bytes, reading = fmap.width * fmap.channels, b.role is Role.INPUT
         if reading:
-            rows = view.feed_rows[t.segment][t.tensor]
-            return cost.stream_cycles(row_bytes, rows, bands, view.device, reading=True)
+            rows, times = view.feed_rows[t.segment][t.tensor], view.times_read(t.segment, t.tensor)
+            edge, rest = cost.stream_cycles(row_bytes, rows, bands, view.device, reading=True)
+            return edge * times, rest * times
         group = view.network.groups[view.network.producers[t.tensor]]
-        if group.kind is not Kind.GLOBAL_MEAN:
+        if group.kind is not Kind.GLOBAL_MEAN and segment.run(group.index).weight_mode is not WeightMode.INPUT_REREAD:
             return cost.stream_cycles(row_bytes, view.run_rows(t.segment, group), bands, view.device, reading=False)
     return cost.dma_cycles(t.size_bytes, view.device), 0
 
@@ -55,5 +56,4 @@ def _weight_pieces(view: View, step: int, group: int) -> int:
     run = segment.run(group)
     if run.weight_mode is WeightMode.RESIDENT:
         return 1
-    tiles = -(-view.network.maps[view.network.groups[group].output].channels // run.channel_tile)
-    return tiles * (segment.bands if run.weight_mode is WeightMode.REREAD else 1)
+    return view.tiles(run) * (segment.bands if run.weight_mode is WeightMode.REREAD else 1)

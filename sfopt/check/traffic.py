@@ -40,7 +40,8 @@ def expected_transfers(view: View) -> Iterator[Transfer]:
     for step, s in enumerate(view.plan.segments):
         for direction, tensors in (("read", view.loads(step)), ("write", view.stores(step))):
             for n in tensors:
-                size_bytes, shortcut = network.maps[n].size_bytes, n in network.shortcuts
+                times = view.times_read(step, n) if direction == "read" and n in view.fed[step] and s.runs else 1
+                size_bytes, shortcut = network.maps[n].size_bytes * times, n in network.shortcuts
                 yield Transfer(step, n, direction, size_bytes, _category(view, n), shortcut)
         for run in s.runs:
             for block in cost.constants(network, network.groups[run.group], folded=False):

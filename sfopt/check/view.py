@@ -6,7 +6,7 @@ from functools import cached_property
 from sfopt import cost
 from sfopt.device import Device
 from sfopt.groups import Group, Kind, Network
-from sfopt.plan import Buffer, Plan, Role, Segment
+from sfopt.plan import Buffer, Plan, Role, Run, Segment, WeightMode
 from sfopt.rows import RowSchedule, rows_to_run
 
 __all__ = ["View"]
@@ -100,6 +100,21 @@ class View:
     def operand(self, step: int, tensor: str) -> Buffer:
         """The buffer through which a segment sees a map."""
         return self.resident[tensor] if self.keeps(step, tensor) else self.buffers[f"{step}:{tensor}"]
+
+    def times_read(self, step: int, tensor: str) -> int:
+        """How often a segment reads a map that it streams in: once for each weight tile if all bands run for each, else once."""
+        segment = self.plan.segments[step]
+        feed = next(f for f in segment.feeds if f.tensor == tensor)
+        banded = feed.first < self.network.maps[tensor].height
+        return self.tiles(segment.runs[0]) if banded and self.rereads_input(step) else 1
+
+    def rereads_input(self, step: int) -> bool:
+        """Whether a segment's only group runs all bands for each weight tile."""
+        return [run.weight_mode for run in self.plan.segments[step].runs] == [WeightMode.INPUT_REREAD]
+
+    def tiles(self, run: Run) -> int:
+        """Channel tiles of a group's weights."""
+        return -(-self.network.maps[self.network.groups[run.group].output].channels // run.channel_tile)
 
     def folded(self, step: int, group: Group) -> bool:
         """Rule 4: whether a group's weights are laid out for an input that the DMA folds."""
