@@ -98,7 +98,7 @@ def solve(
         if choice is None:
             break
         layout = rectangles(problem, choice)
-        placed, cut = _place(search, layout)
+        placed, cut = _place(search, choice, layout)
         if placed.offsets is not None:
             best = _better(search, best, Solution(choice, layout, placed.offsets, (), rounds), placed.peak_bytes)
         if (best is not None and all(o.status is Status.OPTIMAL for o in best.objectives)) or cut is None:
@@ -107,7 +107,7 @@ def solve(
     return Outcome(best, dict(search.bounds), rounds)
 
 
-def _place(search: _Search, layout: Layout) -> tuple[PlacementResult, Cut | None]:
+def _place(search: _Search, choice: Choice, layout: Layout) -> tuple[PlacementResult, Cut | None]:
     """A placement as low as the choice promised, or a reason why there is none; neither when time runs out.
 
     The whole program gets a few seconds, then a look at its steps and windows, each far smaller, then twice as many, and so on.
@@ -120,7 +120,7 @@ def _place(search: _Search, layout: Layout) -> tuple[PlacementResult, Cut | None
         if search.out_of_time or placed.peak_bytes == target:
             return placed, None
         if placed.bound_bytes > target or seconds == PLACE_SECONDS:
-            cut = _explain(search, layout, placed.bound_bytes)
+            cut = _explain(search, choice, layout, placed.bound_bytes)
             if cut is not None:
                 return placed, cut
         seconds, rounds = 2 * seconds, 8 * rounds
@@ -246,7 +246,7 @@ def _better(search: _Search, best: Solution | None, found: Solution, peak_bytes:
     return Solution(found.choice, found.layout, found.offsets, tuple(objectives), found.iterations)
 
 
-def _explain(search: _Search, layout: Layout, bound_bytes: int) -> Cut | None:
+def _explain(search: _Search, choice: Choice, layout: Layout, bound_bytes: int) -> Cut | None:
     """The smallest set of buffers found that alone cannot be placed as low as the choice promised; None if that is not proven."""
     target = search.values["peak"]
     steps = max((r.last for r in layout.items), default=0) + 1
@@ -257,17 +257,17 @@ def _explain(search: _Search, layout: Layout, bound_bytes: int) -> Cut | None:
             part = layout.part(layout.live_at(start, start + width - 1))
             bound = _bound(search, part, target)
             if bound > target:
-                return _shrunk(search, part, bound, target)
+                return _shrunk(search, choice, part, bound, target)
             if search.out_of_time:
                 return None
-    return cut_from(layout, bound_bytes) if bound_bytes > target else None
+    return cut_from(search.problem, choice, layout, bound_bytes) if bound_bytes > target else None
 
 
 def _bound(search: _Search, part: Layout, target: int) -> int:
     return place(part, search.problem.device, target, search.left(EXPLAIN_SECONDS)).bound_bytes
 
 
-def _shrunk(search: _Search, part: Layout, bound: int, target: int) -> Cut:
+def _shrunk(search: _Search, choice: Choice, part: Layout, bound: int, target: int) -> Cut:
     """Drop or shrink items one by one while the rest still proves the point."""
     names = [r.name for r in sorted(part.items, key=lambda r: (r.size_bytes, r.name))]
     for name in names:
@@ -277,7 +277,7 @@ def _shrunk(search: _Search, part: Layout, bound: int, target: int) -> Cut:
             if height > target:
                 part, bound = smaller, height
                 break
-    return cut_from(part, bound)
+    return cut_from(search.problem, choice, part, bound)
 
 
 def _final_pool(search: _Search) -> tuple[Option, ...]:

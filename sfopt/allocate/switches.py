@@ -11,6 +11,8 @@ class Switches:
 
     segments: bool = True
     """Let several groups run as one segment. Not a trick: without it, the optimum is that of one group at a time."""
+    early_ends: bool = True
+    """Let a resident map end at any of its readers, and be read back by those behind. No trick either: it adds plans."""
     drop_dominated: bool = True
     """Leave out options that another option of the same pattern beats or equals in every buffer and every cost term."""
     bank_floors: bool = True
