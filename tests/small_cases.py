@@ -4,13 +4,13 @@ import random
 from dataclasses import replace
 
 from checked import with_host_group
-from networks import random_network
+from networks import GraphBuilder, random_network
 
 from sfopt import cost
 from sfopt.device import Device, load_device
 from sfopt.groups import Network
 
-__all__ = ["small_case", "tiny_device"]
+__all__ = ["shared_case", "small_case", "tiny_device"]
 
 
 def small_case(seed: int) -> tuple[Network, Device]:
@@ -21,6 +21,32 @@ def small_case(seed: int) -> tuple[Network, Device]:
     )
     if r.random() < 0.1:
         network = with_host_group(network, r.randrange(len(network.groups)))
+    return network, _tight_device(network, r, 0.25)
+
+
+def shared_case(seed: int) -> tuple[Network, Device]:
+    """A map that several groups read, with larger ones between its readers, and a scratchpad for a tenth to nine tenths of all."""
+    r = random.Random(seed)
+    b = GraphBuilder(f"shared{seed}", seed=seed)
+    channels, height = r.randint(1, 4), r.randint(4, 16)
+    made = [b.input(channels, height, r.randint(2, 6))]
+    if r.random() < 0.7:
+        made.append(b.conv(made[0], channels, r.choice((1, 3))))
+    shared = x = made[-1]
+    for _ in range(r.randint(2, 3)):
+        if x != shared and r.random() < 0.6:
+            x = b.add(b.conv(x, channels, r.choice((1, 3))), shared) if r.random() < 0.6 else b.concat(x, shared)
+        else:
+            x = b.conv(shared if r.random() < 0.3 else x, r.randint(1, 12), r.choice((1, 1, 3)))
+        made.append(x)
+    read = {name for op in b.ops for name in op.inputs}
+    ends = [t for t in made[1:] if t not in read or (t == shared and r.random() < 0.2)]
+    network = b.network(ends)
+    return network, _tight_device(network, r, 0.1)
+
+
+def _tight_device(network: Network, r: random.Random, least: float) -> Device:
+    """A scratchpad for `least` to nine tenths of a network's maps and constants."""
     base = replace(
         load_device("sim8"),
         name="tiny",
@@ -34,8 +60,8 @@ def small_case(seed: int) -> tuple[Network, Device]:
         c.rows * c.row_bytes(base) for g in network.groups for c in cost.constants(network, g, folded=False)
     )
     banks = r.randint(5, 10)
-    words = int((maps + constants) * r.uniform(0.25, 0.9)) // (banks * base.word_bytes)
-    return network, replace(base, banks=banks, bank_bytes=max(1, words) * base.word_bytes)
+    words = int((maps + constants) * r.uniform(least, 0.9)) // (banks * base.word_bytes)
+    return replace(base, banks=banks, bank_bytes=max(1, words) * base.word_bytes)
 
 
 def tiny_device(seed: int) -> Device:
