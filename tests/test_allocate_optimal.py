@@ -6,7 +6,7 @@ from dataclasses import fields, replace
 import pytest
 from brute_force import TooManyCasesError, optimum
 from networks import efficientnet_b0, mobilenet_v2, random_network, resnet50
-from small_cases import small_case
+from small_cases import shared_case, small_case
 
 from sfopt.allocate import OBJECTIVES, Switches, plan, pricing
 from sfopt.check import check_plan
@@ -28,12 +28,17 @@ def solved(network: Network, device: Device, switches: Switches, objective: str)
     return tuple(o.value for o in found.certificate.objectives)
 
 
-def compare(seeds: Iterable[int], switches: Switches | None = None, objective: str = "traffic") -> tuple[int, int]:
+def compare(
+    seeds: Iterable[int],
+    switches: Switches | None = None,
+    objective: str = "traffic",
+    case: Callable[[int], tuple[Network, Device]] = small_case,
+) -> tuple[int, int]:
     """Planner against enumeration on small cases: how many were compared, and how many of them had a plan."""
     compared = feasible = 0
     switches = switches or Switches()
     for seed in seeds:
-        network, device = small_case(seed)
+        network, device = case(seed)
         if len(network.groups) > 5:
             continue
         try:
@@ -80,6 +85,40 @@ def test_optimum_for_latency_equals_enumeration_on_hundreds(block: int) -> None:
     compared, feasible = compare(range(6000 + block * 100, 6100 + block * 100), objective="latency")
     assert compared >= 60
     assert feasible >= 40
+
+
+@pytest.mark.parametrize(("objective", "block"), [("traffic", 0), ("traffic", 1), ("latency", 2)])
+def test_optimum_with_a_shared_map_equals_enumeration(objective: str, block: int) -> None:
+    compared, feasible = compare(range(block * 25, block * 25 + 25), objective=objective, case=shared_case)
+    assert compared >= 16
+    assert feasible >= 12
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("objective", ["traffic", "latency"])
+@pytest.mark.parametrize("block", range(10))
+def test_optimum_with_a_shared_map_equals_enumeration_on_hundreds(objective: str, block: int) -> None:
+    compared, feasible = compare(range(100 + block * 100, 200 + block * 100), objective=objective, case=shared_case)
+    assert compared >= 60
+    assert feasible >= 40
+
+
+EARLY_END_PAYS = {"traffic": (2, 54, 84, 208), "latency": (7, 36)}
+"""Seeds of shared cases by objective."""
+
+
+@pytest.mark.parametrize("objective", EARLY_END_PAYS)
+def test_early_ends_are_found_where_they_pay(objective: str) -> None:
+    seeds = EARLY_END_PAYS[objective]
+    assert compare(seeds, objective=objective, case=shared_case) == (len(seeds), len(seeds))
+    assert compare(seeds, Switches(early_ends=False), objective, shared_case) == (len(seeds), len(seeds))
+    for seed in seeds:
+        network, device = shared_case(seed)
+        whole = solved(network, device, Switches(early_ends=False), objective)
+        shorter = solved(network, device, Switches(), objective)
+        assert whole is not None
+        assert shorter is not None
+        assert shorter < whole
 
 
 ALL_OFF = Switches(**{f.name: False for f in fields(Switches)})
