@@ -266,7 +266,10 @@ def small_networks(seeds: int, seconds: float) -> dict[str, Any]:
 
 def page(results: dict[str, Any], machine: str) -> list[str]:
     """The Markdown page."""
-    note = "`benchmarks/freedoms.py` says what each column is: bytes that a freedom could gain at most."
+    note = "`benchmarks/freedoms.py` says what each column is: bytes that a freedom could gain at most. "
+    note += (
+        "`?`: time ran out, or there is nothing to try: no concat, no other order, no plan at the compulsory traffic."
+    )
     lines = ["# What more freedom could gain at most", "", f"Measured on {machine}. {note}", ""]
     for what in ("traffic", "peak"):
         lines += [
