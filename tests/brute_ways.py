@@ -87,12 +87,7 @@ def ways(
     made = {g.output for g in groups}
     fed = tuple(dict.fromkeys(n for g in groups for n in g.reads if n not in made and n not in held))
     may_be_early = span[0] > 0 and network.groups[span[0] - 1].kind is not Kind.HOST
-    streams = (
-        len(groups) > 1 or fed or groups[0].output not in held
-    )  # a group that sees all maps resident has only the frame
     for timing in timings(network, groups, fed):
-        if timing.bands > 1 and not streams:
-            continue
         for overlap in (False, True):
             for how in _hows(network, device, groups, timing, overlap, rereads):
                 for early in {False, may_be_early}:

@@ -59,8 +59,8 @@ class Case:
         wrong = [t for t in made if not np.array_equal(result.tensors[t], hwc(self.expected[t]))]
         return wrong + [t for t, v in result.outputs.items() if not np.array_equal(v, hwc(self.expected[t]))]
 
-    def check(self, plan: Plan) -> Program:
-        program = emit(plan, self.network, DEVICE)
+    def check(self, plan: Plan, device: Device = DEVICE) -> Program:
+        program = emit(plan, self.network, device)
         result = self.simulate(program)
         assert self.differing(result) == []
         assert moved_bytes(result) == promised_bytes(plan)

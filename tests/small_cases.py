@@ -10,7 +10,7 @@ from sfopt import cost
 from sfopt.device import Device, load_device
 from sfopt.groups import Network
 
-__all__ = ["heavy_case", "small_case", "tiny_device", "wide_case"]
+__all__ = ["heavy_case", "shared_case", "small_case", "tiny_device", "wide_case"]
 
 
 def small_case(seed: int) -> tuple[Network, Device]:
@@ -49,6 +49,27 @@ def wide_case(seed: int) -> tuple[Network, Device]:
         x = b.add(y, x) if b.shape(y) == b.shape(x) and r.random() < 0.5 else y
     network = b.network([x])
     return network, _tight_device(network, r, (0.2, 0.6))
+
+
+def shared_case(seed: int) -> tuple[Network, Device]:
+    """A map that several groups read, with larger ones between its readers, and a scratchpad for a tenth to nine tenths of all."""
+    r = random.Random(seed)
+    b = GraphBuilder(f"shared{seed}", seed=seed)
+    channels, height = r.randint(1, 4), r.randint(4, 16)
+    made = [b.input(channels, height, r.randint(2, 6))]
+    if r.random() < 0.7:
+        made.append(b.conv(made[0], channels, r.choice((1, 3))))
+    shared = x = made[-1]
+    for _ in range(r.randint(2, 3)):
+        if x != shared and r.random() < 0.6:
+            x = b.add(b.conv(x, channels, r.choice((1, 3))), shared) if r.random() < 0.6 else b.concat(x, shared)
+        else:
+            x = b.conv(shared if r.random() < 0.3 else x, r.randint(1, 12), r.choice((1, 1, 3)))
+        made.append(x)
+    read = {name for op in b.ops for name in op.inputs}
+    ends = [t for t in made[1:] if t not in read or (t == shared and r.random() < 0.2)]
+    network = b.network(ends)
+    return network, _tight_device(network, r, (0.1, 0.9))
 
 
 def _tight_device(network: Network, r: random.Random, share: tuple[float, float]) -> Device:

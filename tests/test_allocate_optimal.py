@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from brute_force import TooManyCasesError, optimum
 from networks import GraphBuilder, efficientnet_b0, mobilenet_v2, random_network, resnet50
-from small_cases import heavy_case, small_case, wide_case
+from small_cases import heavy_case, shared_case, small_case, wide_case
 
 from sfopt import cost
 from sfopt.allocate import OBJECTIVES, Switches, optimal, plan, pricing
@@ -36,13 +36,13 @@ def compare(
     seeds: Iterable[int],
     switches: Switches | None = None,
     objective: str = "traffic",
-    make: Callable[[int], tuple[Network, Device]] = small_case,
+    case: Callable[[int], tuple[Network, Device]] = small_case,
 ) -> tuple[int, int]:
     """Planner against enumeration on small cases: how many were compared, and how many of them had a plan."""
     compared = feasible = 0
     switches = switches or Switches()
     for seed in seeds:
-        network, device = make(seed)
+        network, device = case(seed)
         if len(network.groups) > 5:
             continue
         try:
@@ -53,6 +53,7 @@ def compare(
                 OBJECTIVES[objective],
                 nodes=20_000,
                 segments=switches.segments,
+                ends_early=switches.early_ends,
                 rereads=frozenset(name for name, on in kinds if on),
             )
         except TooManyCasesError:
@@ -84,7 +85,7 @@ def test_optimum_equals_enumeration_on_thousands(block: int) -> None:
 def test_optimum_of_weights_that_hardly_fit_equals_enumeration(
     make: Callable[[int], tuple[Network, Device]], block: int, objective: str
 ) -> None:
-    compared, feasible = compare(range(85 + block * 25, 110 + block * 25), objective=objective, make=make)
+    compared, feasible = compare(range(85 + block * 25, 110 + block * 25), objective=objective, case=make)
     assert compared >= 12
     assert feasible >= 6
 
@@ -96,14 +97,14 @@ def test_optimum_of_weights_that_hardly_fit_equals_enumeration(
 def test_optimum_of_weights_that_hardly_fit_equals_enumeration_on_hundreds(
     make: Callable[[int], tuple[Network, Device]], block: int, objective: str
 ) -> None:
-    compared, feasible = compare(range(1000 + block * 50, 1050 + block * 50), objective=objective, make=make)
+    compared, feasible = compare(range(1000 + block * 50, 1050 + block * 50), objective=objective, case=make)
     assert compared >= 20
     assert feasible >= 10
 
 
 @pytest.mark.parametrize("name", ["reread_inputs", "reread_weights", "drop_dominated", "budgets", "reduced_costs"])
 def test_switches_leave_the_optimum_of_weights_that_hardly_fit_alone(name: str) -> None:
-    compared, _ = compare(range(150, 160), replace(Switches(), **{name: False}), make=wide_case)
+    compared, _ = compare(range(150, 160), replace(Switches(), **{name: False}), case=wide_case)
     assert compared >= 6
 
 
@@ -132,6 +133,40 @@ def test_optimum_for_latency_equals_enumeration_on_hundreds(block: int) -> None:
     assert feasible >= 40
 
 
+@pytest.mark.parametrize(("objective", "block"), [("traffic", 0), ("traffic", 1), ("latency", 2)])
+def test_optimum_with_a_shared_map_equals_enumeration(objective: str, block: int) -> None:
+    compared, feasible = compare(range(block * 25, block * 25 + 25), objective=objective, case=shared_case)
+    assert compared >= 16
+    assert feasible >= 12
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("objective", ["traffic", "latency"])
+@pytest.mark.parametrize("block", range(10))
+def test_optimum_with_a_shared_map_equals_enumeration_on_hundreds(objective: str, block: int) -> None:
+    compared, feasible = compare(range(100 + block * 100, 200 + block * 100), objective=objective, case=shared_case)
+    assert compared >= 60
+    assert feasible >= 40
+
+
+EARLY_END_PAYS = {"traffic": (2, 54, 84, 208), "latency": (7, 36)}
+"""Seeds of shared cases by objective."""
+
+
+@pytest.mark.parametrize("objective", EARLY_END_PAYS)
+def test_early_ends_are_found_where_they_pay(objective: str) -> None:
+    seeds = EARLY_END_PAYS[objective]
+    assert compare(seeds, objective=objective, case=shared_case) == (len(seeds), len(seeds))
+    assert compare(seeds, Switches(early_ends=False), objective, shared_case) == (len(seeds), len(seeds))
+    for seed in seeds:
+        network, device = shared_case(seed)
+        whole = solved(network, device, Switches(early_ends=False), objective)
+        shorter = solved(network, device, Switches(), objective)
+        assert whole is not None
+        assert shorter is not None
+        assert shorter < whole
+
+
 ALL_OFF = Switches(**{f.name: False for f in fields(Switches)})
 
 
@@ -145,7 +180,7 @@ ALL_OFF = Switches(**{f.name: False for f in fields(Switches)})
     ids=str,
 )
 def test_switches_leave_the_optimum_alone(switches: Switches) -> None:
-    """`segments` is none of the tricks: without it, the enumeration has none either."""
+    """`segments` and `early_ends` are none of the tricks: without them, the enumeration has none either."""
     compared, _ = compare(range(400, 420), switches)
     assert compared >= 10
 
@@ -155,7 +190,7 @@ def test_loops_that_fit_the_machine_equal_enumeration(words: int, monkeypatch: p
     """A buffer so short that it limits segments, and forbids bands to some groups."""
     monkeypatch.setattr(cost, "LOOP_WORDS", words)
     compared, feasible = compare(range(440, 465))
-    more, feasible_too = compare(range(200, 220), make=heavy_case)
+    more, feasible_too = compare(range(200, 220), case=heavy_case)
     assert compared + more >= 25
     assert feasible + feasible_too >= 15
 

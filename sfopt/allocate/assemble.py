@@ -1,6 +1,6 @@
 """Result: a placed choice, written out as a Plan: segments, buffers, transfers, DRAM regions."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from sfopt.allocate.first_fit import first_fit
 from sfopt.allocate.options import Block, Option
@@ -31,7 +31,9 @@ def assemble(
         segments=tuple(_segment(span, option) for span, option in zip(spans, steps, strict=True)),
         buffers=tuple(sorted(placed, key=lambda b: (b.first_step, b.last_step, b.name))),
         transfers=tuple(
-            t for s, (span, o) in enumerate(zip(spans, steps, strict=True)) for t in _transfers(problem, s, span, o)
+            t
+            for s, (span, o) in enumerate(zip(spans, steps, strict=True))
+            for t in _transfers(problem, choice.ends, s, span, o)
         ),
         dram=_dram_regions(problem, choice),
         certificate=certificate,
@@ -44,9 +46,12 @@ def _segment(span: tuple[int, int], option: Option | None) -> Segment:
     return Segment(*span, option.bands, option.overlap, option.body.runs, option.body.feeds)
 
 
-def _transfers(problem: Problem, step: int, span: tuple[int, int], option: Option | None) -> list[Transfer]:
-    """Reads in operand order, then constants, then writes."""
+def _transfers(
+    problem: Problem, ends: Collection[str], step: int, span: tuple[int, int], option: Option | None
+) -> list[Transfer]:
+    """Reads in operand order, then constants, then writes, those of resident maps that end early among them."""
     network = problem.network
+    stored = {*network.outputs, *ends}
     groups = network.groups[span[0] : span[1] + 1]
     if option is None:
         reads, writes = list(groups[0].reads), list(groups[0].writes)
@@ -54,9 +59,7 @@ def _transfers(problem: Problem, step: int, span: tuple[int, int], option: Optio
         roles = {b.content: b.role for b in option.blocks if b.role in (Role.INPUT, Role.OUTPUT)}
         touched = dict.fromkeys(m for g in groups for m in (*g.reads, g.output))
         reads = [m for m in touched if roles.get(m) is Role.INPUT or _loads_here(problem, m, span, option)]
-        writes = [
-            m for m in touched if roles.get(m) is Role.OUTPUT or (_made_here(network, m, span) and m in network.outputs)
-        ]
+        writes = [m for m in touched if roles.get(m) is Role.OUTPUT or (_made_here(network, m, span) and m in stored)]
     again = _read_again(problem, option)
     found = [_map_transfer(problem, step, m, "read", again.get(m, 1)) for m in reads]
     for run in option.body.runs if option is not None else ():
@@ -106,13 +109,14 @@ def _dram_regions(problem: Problem, choice: Choice) -> tuple[DramRegion, ...]:
     for m, fmap in network.maps.items():
         made = step_of[network.producers[m]] if m in network.producers else -1
         read = [step_of[g] for g in network.readers[m] if step_of[g] != made]
-        spilled = m not in choice.resident and (bool(read) or not network.readers[m])
+        kept = step_of[problem.life(choice, m)[1]] if m in choice.resident else made
+        streamed = [s for s in read if s > kept]
         if m in network.inputs:
-            first, last = 0, read[0] if m in choice.resident else max(read)
+            first, last = 0, max(streamed, default=read[0])
         elif m in network.outputs:
             first, last = made, len(spans) - 1
-        elif spilled:
-            first, last = made, max((made, *read))
+        elif streamed or not network.readers[m]:
+            first, last = made, max((made, *streamed))
         else:
             continue
         units = -(-fmap.size_bytes // DRAM_ALIGNMENT_BYTES)

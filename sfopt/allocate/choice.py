@@ -1,19 +1,22 @@
 """The choice program: which options cover the groups and which maps are resident, with exact capacity at every step.
 
 Columns -> Rows -> Objective -> Result. One private function per family of rows, whose docstring is the constraint.
-Symbols: x[o] option o is taken; r[m] map m is resident; d[g] DMA that nothing hides behind the segment that ends with group g;
-cap the scratchpad in words; P the peak in words.
+Symbols: x[o] option o is taken; r[m, g] reader g of map m sees it resident; d[g] DMA that nothing hides behind the segment that
+ends with group g; cap the scratchpad in words; P the peak in words. Readers of a map that no option can tell apart share one r.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import pairwise
+from typing import NamedTuple
 
 from sfopt.allocate.cuts import Cut, StepFloor, covers
 from sfopt.allocate.linear import Answer, Expression, LinearProgram
 from sfopt.allocate.options import Option
 from sfopt.allocate.problem import Choice, Problem
 from sfopt.allocate.switches import Switches
+from sfopt.cost import dma_cycles
 from sfopt.groups import Kind
 
 __all__ = ["LEVELS", "ChoiceProgram", "Known"]
@@ -29,6 +32,14 @@ class Known:
     floors: list[StepFloor] = field(default_factory=list)
 
 
+class _Window(NamedTuple):
+    """Readers `first..last` of a map, all of which see it resident or none."""
+
+    first: int
+    last: int
+    column: int
+
+
 class ChoiceProgram:
     """The program over some options. `minimise` gives it the objective of one level, others held at given values."""
 
@@ -36,11 +47,13 @@ class ChoiceProgram:
         self.problem, self.options, self.switches = problem, options, switches
         self.program = LinearProgram()
         self.x = [self.program.column(f"x {o.first}..{o.last} {i}") for i, o in enumerate(options)]
-        self.r = {m: self.program.column(f"r {m}") for m in problem.free_maps}
+        self.windows = {m: tuple(self._windows(m)) for m in problem.free_maps}
         self.peak = self.program.column("peak", 0, problem.device.words)
         self.delay = dict[int, int]()
         self._cover()
         self._pattern_matches_residency()
+        self._never_resident_again()
+        self._outlives_its_segment()
         self._capacity()
         for cut in known.cuts:
             self._no_good(cut)
@@ -63,11 +76,17 @@ class ChoiceProgram:
         if answer.values is None:
             return None
         chosen = {o.first: o for x, o in zip(self.x, self.options, strict=True) if answer.values[x]}
-        return Choice(dict(sorted(chosen.items())), frozenset(m for m, r in self.r.items() if answer.values[r]))
+        seen = {m: [w.last for w in windows if answer.values[w.column]] for m, windows in self.windows.items()}
+        ends = {m: lasts[-1] for m, lasts in seen.items() if lasts and lasts[-1] < self.windows[m][-1].last}
+        return Choice(dict(sorted(chosen.items())), frozenset(m for m, lasts in seen.items() if lasts), ends)
 
     def hint(self, choice: Choice) -> Mapping[int, int]:
         """Column values of a choice; an option that is not among these very ones counts as not taken."""
-        hint = {r: int(m in choice.resident) for m, r in self.r.items()}
+        hint = {
+            w.column: int(m in choice.resident and w.last <= self.problem.life(choice, m)[1])
+            for m, windows in self.windows.items()
+            for w in windows
+        }
         taken = {id(o) for o in choice.options.values()}
         return hint | {x: int(id(o) in taken) for x, o in zip(self.x, self.options, strict=True)}
 
@@ -90,6 +109,27 @@ class ChoiceProgram:
                 table[g].append((x, o))
         return table
 
+    def _windows(self, tensor: str) -> Iterator[_Window]:
+        """The readers of a map in parts. A new part begins where some option reads the map back and none of the readers before."""
+        readers = self.problem.network.readers[tensor]
+        starts = [
+            later
+            for reader, later in pairwise(readers)
+            if self.switches.early_ends
+            and any(reader < o.first and tensor not in o.resident for _, o in self._covering[later])
+        ]
+        for first, following in pairwise([readers[0], *starts, len(self.problem.network.groups)]):
+            last = max(r for r in readers if r < following)
+            yield _Window(first, last, self.program.column(f"r {tensor} {first}..{last}"))
+
+    def _seen(self, tensor: str, group: int) -> int:
+        """Column of the first reader at `group` or behind it: what a reader sees, a producer hands on, and is held in between."""
+        return next(w.column for w in self.windows[tensor] if group <= w.last)
+
+    def _breaks(self) -> Iterator[tuple[str, _Window, _Window]]:
+        """Where maps may end early: the parts of their readers in front and behind."""
+        return ((m, a, b) for m, windows in self.windows.items() for a, b in pairwise(windows))
+
     def _cover(self) -> None:
         """Sum of x[o] over the options o that hold g = 1, for each accelerator group g."""
         for group in self.problem.network.groups:
@@ -97,36 +137,68 @@ class ChoiceProgram:
                 self.program.row(((x, 1) for x, _ in self._covering[group.index]), 1, 1)
 
     def _pattern_matches_residency(self) -> None:
-        """Sum of x[o] over the options o that hold g and see m resident = r[m], for each map m and group g that reads or writes it.
+        """Sum of x[o] over the options o that hold g and see m resident = r[m, g], for each map m and group g that reads it; for
+        the group that writes it = r[m, its first reader].
 
-        A segment that keeps m to itself does not see it resident: then r[m] = 0.
+        A segment that keeps m to itself does not see it resident: then r = 0 for its readers.
         """
         for group in self.problem.network.groups:
             for m in dict.fromkeys([*group.reads, *group.writes]):
-                if m in self.r:
+                if m in self.windows:
                     seeing = [(x, 1) for x, o in self._covering[group.index] if m in o.resident]
-                    self.program.row([*seeing, (self.r[m], -1)], 0, 0)
+                    self.program.row([*seeing, (self._seen(m, group.index), -1)], 0, 0)
+
+    def _never_resident_again(self) -> None:
+        """r[m, g] >= r[m, g'] for readers g < g' of a map m."""
+        for _, before, behind in self._breaks():
+            self.program.row([(before.column, 1), (behind.column, -1)], low=0)
+
+    def _outlives_its_segment(self) -> None:
+        """Sum of x[o] over the options o that make m, see it resident and hold its reader g, but not the next, g' <= r[m, g'].
+
+        Otherwise nobody but them would see it resident.
+        """
+        for m, before, behind in self._breaks():
+            making = self._covering[self.problem.network.producers[m]] if m in self.problem.network.producers else ()
+            seeing = [(x, 1) for x, o in making if m in o.resident and before.last <= o.last < behind.first]
+            if seeing:
+                self.program.row([*seeing, (behind.column, -1)], high=0)
 
     def _capacity(self) -> None:
-        """At each group g: words of resident maps that live at g + sum over the options o that end with g of (own words + words
-        of resident maps that died in o before g) x[o] + sum of early words x[o] over those that start behind g <= P <= cap.
+        """At each group g: words of maps whose first reader from g on sees them resident + words e[m, g] of those that ended early
+        in the segment + sum over the options o that end with g of (own words + words of resident maps that died in o before g) x[o]
+        + sum of early words x[o] over those that start behind g <= P <= cap.
 
         And the sum of floor[o] x[o] over those that end with g <= P: an option's operands, in disjoint banks, reach that high
         even when alone.
         """
         word, problem = self.problem.device.word_bytes, self.problem
         for g in range(len(problem.network.groups)):
-            held = [(self.r[m], problem.map_bytes[m] // word) for m, (a, z) in problem.live.items() if a <= g <= z]
+            held = [
+                (self._seen(m, g), problem.map_bytes[m] // word) for m, (a, z) in problem.live.items() if a <= g <= z
+            ]
+            ended = [(e, problem.map_bytes[m] // word) for m, e in self._ending_inside(g)]
             own = [(x, (o.own_bytes + problem.tail_bytes(o)) // word) for x, o in self._ending[g]]
             early = [(x, o.early_bytes // word) for x, o in self._starting.get(g + 1, ())]
-            self.program.row([*held, *own, *early, (self.peak, -1)], high=0)
+            self.program.row([*held, *ended, *own, *early, (self.peak, -1)], high=0)
             floors = [(x, o.floor_bytes // word) for x, o in self._ending[g] if o.floor_bytes]
             if self.switches.bank_floors and floors:
                 self.program.row([*floors, (self.peak, -1)], high=0)
 
+    def _ending_inside(self, g: int) -> Iterator[tuple[str, int]]:
+        """e[m, g] >= sum of x[o] over the options o that end with g and see m resident - r[m, g'], for each map m that may end at
+        its last reader before g, where g' behind g is the next: the segment that ends with g holds m to its end.
+        """
+        for m, before, behind in self._breaks():
+            seeing = [(x, 1) for x, o in self._ending[g] if m in o.resident] if before.last < g < behind.first else []
+            if seeing:
+                ended = self.program.column(f"ended {m} {g}")
+                self.program.row([*seeing, (behind.column, -1), (ended, -1)], high=0)
+                yield m, ended
+
     def _no_good(self, cut: Cut) -> None:
-        """Some map of the cut is not resident, or some block of it is absent or smaller, or P >= its height."""
-        absent = [self.r[m] for m in sorted(cut.resident)]
+        """Some map of the cut is not resident for as long, or some block of it is absent or smaller, or P >= its height."""
+        absent = [self._seen(m, end) for m, end in sorted(cut.resident.items())]
         escapes = dict[int, int]()
         for (first, last), blocks in cut.blocks.items():
             for x, o in self._covering[first]:
@@ -140,21 +212,22 @@ class ChoiceProgram:
         self.program.row([*escapes.items(), *((r, -1) for r in absent)], low=1 - len(absent))
 
     def _step_floor(self, floor: StepFloor) -> None:
-        """If all the floor's maps are held and the next segment has its early blocks: sum of height[o] x[o] <= P."""
-        word, (first, last, _) = self.problem.device.word_bytes, floor.key
+        """If all the floor's maps are held for as long and the next segment has its early blocks: sum of height[o] x[o] <= P."""
+        word, (first, last, pattern) = self.problem.device.word_bytes, floor.key
         heights = [
             (x, -(-floor.heights[o] // word)) for x, o in self._ending[last] if o.first == first and o in floor.heights
         ]
         absent = [(x, 1) for x, o in self._starting.get(last + 1, ()) if not all(covers(o, b) for b in floor.early)]
         if not heights:
             return
-        if not absent and not floor.resident:
+        implied = {self._seen(m, self.problem.reads_or_writes(m, first)) for m in pattern}
+        held = sorted({self._seen(m, end) for m, end in floor.resident.items()} - implied)
+        if not absent and not held:
             self.program.row([*heights, (self.peak, -1)], high=0)
             return
         free, most = self.program.column("free"), max(h for _, h in heights)
         self.program.row([*heights, (self.peak, -1), (free, -most)], high=0)
-        held = sorted(floor.resident)
-        self.program.row([*absent, *((self.r[m], -1) for m in held), (free, -1)], low=-len(held))
+        self.program.row([*absent, *((r, -1) for r in held), (free, -1)], low=-len(held))
 
     def _delays(self) -> None:
         """d[g] >= sum of (behind - compute)[o] x[o] over the options that end with g + sum of ahead[o] x[o] over those that start
@@ -181,18 +254,31 @@ class ChoiceProgram:
         return {c: f for c, f in terms[name] if f}, constants.get(name, 0)
 
     def _traffic(self) -> Iterator[tuple[int, int]]:
-        """Sum of traffic[o] x[o]."""
-        return ((x, o.traffic_bytes) for x, o in zip(self.x, self.options, strict=True))
+        """Sum of traffic[o] x[o] + sum of the bytes of m (r[m, first reader] - r[m, last reader]) over the maps m that are stored
+        only if they end early.
+        """
+        yield from ((x, o.traffic_bytes) for x, o in zip(self.x, self.options, strict=True))
+        yield from self._stores(lambda size: size)
 
     def _cycles(self) -> Iterator[tuple[int, int]]:
-        """Sum of (exposed + compute)[o] x[o] + sum of d[g]."""
+        """Sum of (exposed + compute)[o] x[o] + sum of d[g] + cycles of the stores of maps that end early, as in `_traffic`."""
         yield from ((x, o.exposed + o.compute) for x, o in zip(self.x, self.options, strict=True))
         yield from ((d, 1) for d in self.delay.values())
+        yield from self._stores(lambda size: dma_cycles(size, self.problem.device))
+
+    def _stores(self, cost: Callable[[int], int]) -> Iterator[tuple[int, int]]:
+        for m, (first, *_, last) in ((m, w) for m, w in self.windows.items() if len(w) > 1):
+            if self.problem.is_stored_at_end(m):
+                each = cost(self.problem.network.maps[m].size_bytes)
+                yield from ((first.column, each), (last.column, -each))
 
     def _volume(self) -> Iterator[tuple[int, int]]:
         """Words times steps of all buffers: not an objective of the plan, but what makes one easy to place."""
         word, problem = self.problem.device.word_bytes, self.problem
-        for m, (first, last) in problem.live.items():
-            yield self.r[m], (last - first + 1) * problem.map_bytes[m] // word
+        for m, windows in self.windows.items():
+            begin = problem.live[m][0]
+            for w in windows:
+                yield w.column, (w.last - begin + 1) * problem.map_bytes[m] // word
+                begin = w.last + 1
         for x, o in zip(self.x, self.options, strict=True):
             yield x, (o.own_bytes * (o.last - o.first + 1) + o.early_bytes) // word

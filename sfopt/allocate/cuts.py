@@ -18,20 +18,23 @@ Span = tuple[int, int]
 class Cut:
     """Maps `resident` together with `blocks`, each at least this large, cannot be placed below `height_bytes`.
 
-    Blocks belong to segments that hold at least the groups of their span.
+    Maps are held to the reader that is given, or longer. Blocks belong to segments that hold at least the groups of their span.
     """
 
     height_bytes: int
-    resident: frozenset[str]
+    resident: Mapping[str, int]
     blocks: Mapping[Span, tuple[Block, ...]]
 
 
 @dataclass(frozen=True)
 class StepFloor:
-    """While `resident` are held and the next segment has the `early` blocks, an option of this key reaches `heights[option]`."""
+    """While `resident` are held and the next segment has the `early` blocks, an option of this key reaches `heights[option]`.
+
+    Maps are held to the reader that is given, or longer.
+    """
 
     key: tuple[int, int, frozenset[str]]
-    resident: frozenset[str]
+    resident: Mapping[str, int]
     early: tuple[Block, ...]
     heights: Mapping[Option, int]
 
@@ -63,25 +66,22 @@ def step_floors(problem: Problem, choice: Choice, options: Sequence[Option], lim
 def _floor(problem: Problem, choice: Choice, first: int, options: Sequence[Option]) -> StepFloor:
     chosen = choice.options[first]
     following = choice.options.get(chosen.last + 1)
-    held = frozenset(
-        m
-        for m in choice.resident
-        if problem.live[m][0] <= chosen.last and first <= problem.live[m][1] and m not in chosen.resident
-    )
+    lives = {m: problem.life(choice, m) for m in sorted(choice.resident)}
+    held = {m: dies for m, (born, dies) in lives.items() if born <= chosen.last and first <= dies}
     early = tuple(b for b in following.blocks if b.early) if following else ()
     heights = dict[Option, int]()
     for option in options:
         if option.key == chosen.key:
             local = {first: option} | ({option.last + 1: following} if following else {})
-            partial = Choice(local, choice.resident)
+            partial = Choice(local, choice.resident, choice.ends)
             layout, step = rectangles(problem, partial), problem.spans(partial).index((first, option.last))
             heights[option] = stack_height(layout.part(layout.live_at(step, step)), problem.device.bank_bytes)
     return StepFloor(chosen.key, held, early, heights)
 
 
-def cut_from(layout: Layout, height_bytes: int) -> Cut:
-    """The no-good that says of exactly these items that they reach `height_bytes`."""
-    maps = frozenset(r.block.content for r in layout.items if r.option is None)
+def cut_from(problem: Problem, choice: Choice, layout: Layout, height_bytes: int) -> Cut:
+    """The no-good that says of exactly these items of a choice's layout that they reach `height_bytes`."""
+    maps = {r.name: problem.life(choice, r.name)[1] for r in layout.items if r.option is None}
     blocks = dict[Span, tuple[Block, ...]]()
     for r in layout.items:
         if r.option is not None:

@@ -112,7 +112,7 @@ def solve(
                 break
             layout = rectangles(problem, choice)
             in_time = complete and not search.out_of_time
-            placed, cut = _place(search, layout) if in_time else (_place_somehow(search, layout), None)
+            placed, cut = _place(search, choice, layout) if in_time else (_place_somehow(search, layout), None)
             if placed.offsets is not None:
                 best = _better(search, best, Solution(choice, layout, placed.offsets, (), rounds), placed.peak_bytes)
             if (best is not None and all(o.status is Status.OPTIMAL for o in best.objectives)) or cut is None:
@@ -123,7 +123,7 @@ def solve(
     return Outcome(best, dict(search.bounds), rounds)
 
 
-def _place(search: _Search, layout: Layout) -> tuple[PlacementResult, Cut | None]:
+def _place(search: _Search, choice: Choice, layout: Layout) -> tuple[PlacementResult, Cut | None]:
     """A placement as low as the choice promised, or a reason why there is none; neither when time runs out.
 
     After the first turn of the whole come its steps and windows, each far smaller; then further turns, each twice as long.
@@ -137,7 +137,7 @@ def _place(search: _Search, layout: Layout) -> tuple[PlacementResult, Cut | None
         if search.out_of_time or (placed.offsets is not None and placed.peak_bytes <= target):
             return placed, None
         if placed.bound_bytes > target or turns == 1:
-            cut = _explain(search, layout, placed.bound_bytes)
+            cut = _explain(search, choice, layout, placed.bound_bytes)
             if cut is not None or search.out_of_time:
                 return placed, cut
 
@@ -277,7 +277,7 @@ def _better(search: _Search, best: Solution | None, found: Solution, peak_bytes:
     return Solution(found.choice, found.layout, found.offsets, tuple(objectives), found.iterations)
 
 
-def _explain(search: _Search, layout: Layout, bound_bytes: int) -> Cut | None:
+def _explain(search: _Search, choice: Choice, layout: Layout, bound_bytes: int) -> Cut | None:
     """The smallest set of buffers found that alone cannot be placed as low as the choice promised; None if that is not proven."""
     target = search.values["peak"]
     steps = max((r.last for r in layout.items), default=0) + 1
@@ -288,14 +288,14 @@ def _explain(search: _Search, layout: Layout, bound_bytes: int) -> Cut | None:
             part = layout.part(layout.live_at(start, start + width - 1))
             bound = _bound(search, part, EXPLAIN_TURNS)
             if bound > target:
-                return _shrunk(search, part, bound)
+                return _shrunk(search, choice, part, bound)
             if search.out_of_time:
                 return None
     if bound_bytes <= target:
         return None
     if not search.switches.step_cuts:
-        return cut_from(layout, bound_bytes)
-    return _shrunk(search, *_narrowed(search, layout, bound_bytes))
+        return cut_from(search.problem, choice, layout, bound_bytes)
+    return _shrunk(search, choice, *_narrowed(search, layout, bound_bytes))
 
 
 def _bound(search: _Search, part: Layout, turns: int) -> int:
@@ -319,7 +319,7 @@ def _narrowed(search: _Search, layout: Layout, bound_bytes: int) -> tuple[Layout
     return layout.part(layout.live_at(first, last)), bounds[first, last]
 
 
-def _shrunk(search: _Search, part: Layout, bound: int) -> Cut:
+def _shrunk(search: _Search, choice: Choice, part: Layout, bound: int) -> Cut:
     """Drop or shrink items one by one while the rest still proves the point; then prove as much height of it as a few turns can."""
     target = search.values["peak"]
     names = [r.name for r in sorted(part.items, key=lambda r: (r.size_bytes, r.name))]
@@ -330,7 +330,7 @@ def _shrunk(search: _Search, part: Layout, bound: int) -> Cut:
             if height > target:
                 part, bound = smaller, height
                 break
-    return cut_from(part, max(bound, _bound(search, part, HEIGHT_TURNS)))
+    return cut_from(search.problem, choice, part, max(bound, _bound(search, part, HEIGHT_TURNS)))
 
 
 def _final_pool(search: _Search) -> tuple[Option, ...]:

@@ -1,7 +1,7 @@
 """Data: one planning problem, with everything that the programs and the heuristics need worked out once."""
 
 from collections.abc import Mapping, Set
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from sfopt.allocate.options import Key, Option, can_be_resident
@@ -25,6 +25,8 @@ class Choice:
 
     options: Mapping[int, Option]
     resident: frozenset[str]
+    ends: Mapping[str, int] = field(default_factory=dict)
+    """Resident map -> the last reader that sees it resident, where that is not its last reader: those behind read it back."""
 
 
 @dataclass(frozen=True)
@@ -96,9 +98,19 @@ class Problem:
 
     @cached_property
     def live(self) -> Mapping[str, tuple[int, int]]:
-        """First and last group of each free map's life while resident."""
+        """First and last group of each free map's life while resident, if it does not end early."""
         readers, producers = self.network.readers, self.network.producers
         return {m: (producers.get(m, readers[m][0]), readers[m][-1]) for m in self.free_maps}
+
+    def life(self, choice: Choice, tensor: str) -> tuple[int, int]:
+        """First and last group of a resident map's life in a choice."""
+        born, dies = self.live[tensor]
+        return born, choice.ends.get(tensor, dies)
+
+    def reads_or_writes(self, tensor: str, group: int) -> int:
+        """The first group from `group` on that reads or writes a map."""
+        touching = (self.network.producers.get(tensor, -1), *self.network.readers[tensor])
+        return next(g for g in touching if g >= group)
 
     @cached_property
     def map_bytes(self) -> Mapping[str, int]:
@@ -156,13 +168,22 @@ class Problem:
         moves = int(source) + int(sink) if resident else int(not source) + len(self.network.readers[tensor])
         return moves * self.network.maps[tensor].size_bytes
 
+    def is_stored_at_end(self, tensor: str) -> bool:
+        """Whether a map that ends early must be stored for that alone: network inputs and outputs are in DRAM anyway."""
+        return tensor not in self.network.inputs and tensor not in self.network.outputs
+
+    def stored_early(self, choice: Choice) -> tuple[int, ...]:
+        """DRAM bytes of each map that a choice stores because it ends early, in addition to what its options move."""
+        return tuple(self.network.maps[m].size_bytes for m in choice.ends if self.is_stored_at_end(m))
+
     def traffic(self, choice: Choice) -> int:
         """DRAM bytes of a choice."""
-        return self.host_traffic + sum(o.traffic_bytes for o in choice.options.values())
+        moved = sum(o.traffic_bytes for o in choice.options.values())
+        return self.host_traffic + moved + sum(self.stored_early(choice))
 
     def cycles(self, choice: Choice) -> int:
         """Modelled cycles of a choice: exposed + max(compute, DMA behind it), step by step."""
-        total = self.host_cycles
+        total = self.host_cycles + sum(dma_cycles(size, self.device) for size in self.stored_early(choice))
         for option in choice.options.values():
             following = choice.options.get(option.last + 1)
             behind = option.behind + (following.ahead if following else 0)

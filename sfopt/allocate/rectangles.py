@@ -59,7 +59,7 @@ def rectangles(problem: Problem, choice: Choice) -> Layout:
     spans = problem.spans(choice)
     for m in problem.free_maps:
         if m in choice.resident:
-            born, dies = problem.live[m]
+            born, dies = problem.life(choice, m)
             steps = [s for s, (first, last) in enumerate(spans) if first <= dies and born <= last]
             if steps:
                 items.append(_held(problem, m, steps[0], steps[-1]))
@@ -90,6 +90,11 @@ def _apart(problem: Problem, choice: Choice, index: dict[str, int]) -> frozenset
     for group in problem.network.groups:
         step = step_of.get(group.index, -1)
         for names in operand_sets(group, f"{group.name}.weights"):
-            found = (index.get(f"{step}:{n}", index.get(n, -1)) for n in names)
+            seen = (n if _sees_resident(problem, choice, group.index, n) else "" for n in names)
+            found = (index.get(f"{step}:{n}", index.get(held, -1)) for n, held in zip(names, seen, strict=True))
             pairs.update((min(a, b), max(a, b)) for a, b in combinations([i for i in found if i >= 0], 2))
     return frozenset(pairs)
+
+
+def _sees_resident(problem: Problem, choice: Choice, group: int, tensor: str) -> bool:
+    return tensor in problem.live and group <= problem.life(choice, tensor)[1]

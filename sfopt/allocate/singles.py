@@ -75,7 +75,7 @@ class _Maker:
 
     def options(self, resident: frozenset[str], *, lean: bool) -> Iterator[Option]:
         """Every option of one pattern; `lean`: without overlap and early constants, which only cost scratchpad."""
-        for band_rows in self._band_heights(resident):
+        for band_rows in self._band_heights(resident, lean=lean):
             bands = -(-self.height // band_rows)
             for mode, tile in self._weight_ways(bands):
                 overlaps = (False, True) if not lean and (bands > 1 or mode is not WeightMode.RESIDENT) else (False,)
@@ -84,9 +84,12 @@ class _Maker:
                 for overlap, ahead, again in product(overlaps, early, self._inputs_again(resident, run, bands)):
                     yield self._option(resident, run, bands, again, overlap=overlap, ahead=ahead)
 
-    def _band_heights(self, resident: frozenset[str]) -> list[int]:
-        """The whole frame; where something streams, powers of two below it as well (times the factor of a resize)."""
-        if resident.issuperset(self.maps) or cost.loop_words([self.group]) > cost.LOOP_WORDS:
+    def _band_heights(self, resident: frozenset[str], *, lean: bool) -> list[int]:
+        """The whole frame, and powers of two below it (times the factor of a resize).
+
+        Where nothing streams, lower bands need as much scratchpad; rarely, their pixels fill the accumulators in fewer cycles.
+        """
+        if cost.loop_words([self.group]) > cost.LOOP_WORDS or (lean and resident.issuperset(self.maps)):
             return [self.height]
         unit = self.group.window.stride[0] if self.group.kind is Kind.RESIZE else 1
         return [*(h for k in range(self.height.bit_length()) if (h := unit << k) < self.height), self.height]

@@ -11,6 +11,8 @@ class Switches:
 
     segments: bool = True
     """Let several groups run as one segment. Not a trick: without it, the optimum is that of one group at a time."""
+    early_ends: bool = True
+    """Let a resident map end at any of its readers, and be read back by those behind. No trick either: it adds plans."""
     reread_inputs: bool = True
     """Let a group alone run all its bands again for each tile of its weights. Not a trick either."""
     reread_weights: bool = True

@@ -1,0 +1,333 @@
+"""What more freedom could gain at most: for each freedom that plans lack, a bound in its favour; for one that they have, its gain.
+
+    python benchmarks/freedoms.py [--out DIR] [--device NAME] [--sram SIZE ...] [--seconds S] [--seeds N] FILE.onnx ...
+
+Traffic is the first level of the choice program without banks and addresses, over the options that plans have today. A freedom
+that gains nothing here gains nothing over them. `early ends` is exact. `in place`: an element-wise group's operand that dies there
+(or streams in) and its output count once. `concat`: operands that die at a concat and its output count once, and what would be
+stored, read, and stored again is stored once. `rows`: of each map some rows resident and the others streamed, and of each group
+several ways mixed (the linear relaxation: far too kind). `order`: other topological orders; of small networks all where they are
+few, else a sample, which proves nothing. Peak is the least at the compulsory traffic, on the last scratchpad. A bound that takes
+longer than `--seconds` is given up. Random small networks of the tests come first, `--seeds` of them. Writes `freedoms.json` and
+`freedoms.md`.
+"""
+
+import argparse
+import json
+import os
+import platform
+import random
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from itertools import pairwise
+from math import ceil
+from pathlib import Path
+from typing import Any
+
+from sfopt.allocate import Switches
+from sfopt.allocate.choice import ChoiceProgram, Known
+from sfopt.allocate.linear import Limits, relaxed
+from sfopt.allocate.options import Option
+from sfopt.allocate.pricing import minimise
+from sfopt.allocate.problem import Problem
+from sfopt.device import Device, load_device
+from sfopt.errors import InfeasibleError
+from sfopt.graph import Graph
+from sfopt.groups import Group, Kind, Network
+from sfopt.importer import import_model
+from sfopt.plan import Role, Status
+from sfopt.units import format_bytes, parse_size
+
+RESULTS, TESTS = Path(__file__).parent / "results", Path(__file__).parent.parent / "tests"
+SRAM = ("192K", "256K", "320K", "384K", "512K", "1M", "2M")
+ORDERS = 6
+"""Other topological orders tried."""
+ROUNDING = 2e-6
+"""Of the traffic: what the linear relaxation's sums in floating point may be off."""
+ALL_ORDERS = 24
+"""Orders of a small network that are all tried."""
+WITHOUT = Switches(early_ends=False, bank_floors=False, step_cuts=False)
+PLAIN = Switches(bank_floors=False, step_cuts=False)
+UNKNOWN = "?"
+
+Saving = tuple[int, int]
+"""Bytes of scratchpad, bytes of traffic."""
+Freedom = Callable[[Problem, Option], Saving]
+
+
+def nothing(_problem: Problem, _option: Option) -> Saving:
+    """Plans as they are."""
+    return 0, 0
+
+
+def in_place(problem: Problem, option: Option) -> Saving:
+    """An operand of an element-wise group that nobody reads behind it, or that streams in, gives its place to the output."""
+    saved = 0
+    for group in _groups(problem, option):
+        copies = [p.tensor for p in group.pieces if group.kind is Kind.COPY and len(group.pieces) == 1]
+        operands = [m for m in (*copies, group.residual) if m is not None and _dies(problem, option, group, m)]
+        sizes = [_held_bytes(problem, option, m) for m in operands]
+        saved += min(max(sizes, default=0), _held_bytes(problem, option, group.output))
+    return saved, 0
+
+
+def concat(problem: Problem, option: Option) -> Saving:
+    """Operands of a concat are written where its output has them, on-chip and off."""
+    held = moved = 0
+    for group in _groups(problem, option):
+        if len(group.pieces) > 1:
+            operands = dict.fromkeys(p.tensor for p in group.pieces)
+            dying = sum(_held_bytes(problem, option, m) for m in operands if _dies(problem, option, group, m))
+            held += min(dying, _held_bytes(problem, option, group.output))
+            roles = {b.content: b.role for b in option.blocks}
+            if roles.get(group.output) is Role.OUTPUT:
+                streamed = (m for m in operands if roles.get(m) is Role.INPUT and m in problem.network.producers)
+                moved += sum(2 * problem.network.maps[m].size_bytes for m in streamed)
+    return held, moved
+
+
+def _groups(problem: Problem, option: Option) -> Sequence[Group]:
+    return problem.network.groups[option.first : option.last + 1]
+
+
+def _dies(problem: Problem, option: Option, group: Group, tensor: str) -> bool:
+    """Whether no group behind this one sees the operand in the buffer in which it sees it."""
+    readers = [r for r in problem.network.readers[tensor] if r > group.index]
+    streams = any(b.content == tensor and b.role is Role.INPUT for b in option.blocks)
+    return tensor not in problem.network.outputs and not [r for r in readers if not streams or r <= option.last]
+
+
+def _held_bytes(problem: Problem, option: Option, tensor: str) -> int:
+    if tensor in option.resident:
+        return problem.map_bytes[tensor]
+    return next((b.size_bytes for b in option.blocks if b.content == tensor and b.role in MAP_ROLES), 0)
+
+
+MAP_ROLES = (Role.INPUT, Role.OUTPUT, Role.RING)
+
+
+def freed(problem: Problem, freedom: Freedom, options: Sequence[Option]) -> tuple[list[Option], Mapping[int, int]]:
+    """The options as the freedom makes them, and what each of several groups saves of the scratchpad inside, by position."""
+    made, inside = list[Option](), dict[int, int]()
+    for option in options:
+        held, moved = freedom(problem, option)
+        if held and option.first < option.last:
+            inside[len(made)] = held
+        less = replace(option, own_bytes=option.own_bytes - held, traffic_bytes=option.traffic_bytes - moved)
+        made.append(less if held or moved else option)
+    return made, inside
+
+
+def program_of(problem: Problem, options: Sequence[Option], inside: Mapping[int, int]) -> ChoiceProgram:
+    """The choice program, in whose capacity rows a segment saves also at its groups before the last."""
+    program, word = ChoiceProgram(problem, options, Known(), problem.switches), problem.device.word_bytes
+    rows = [row for row in program.program.rows if program.peak in row[0]]
+    if len(rows) != len(problem.network.groups):
+        raise AssertionError("one row with the peak for each group")
+    for i, held in inside.items():
+        for g in range(options[i].first, options[i].last):
+            rows[g][0].append(program.x[i])
+            rows[g][1].append(-held // word)
+    return program
+
+
+def least_traffic(problem: Problem, freedom: Freedom, end: float) -> int | None:
+    """The optimum of the first level, small budgets first as in the planner; None when time runs out or nothing fits."""
+    debt = sum(problem.network.maps[m].size_bytes for m in problem.network.outputs) if freedom is concat else 0
+    largest = max(f.size_bytes for f in problem.network.maps.values())
+    for budget in (0, largest, 4 * largest, 1 << 62):
+        enough = 1 << 62 if freedom is concat else budget  # an option that moves much today may move little then
+        options, inside = freed(problem, freedom, problem.lean(enough))
+        kept = [i for i, o in enumerate(options) if problem.excess_bytes(o) <= budget + debt]
+        inner = {at: inside[i] for at, i in enumerate(kept) if i in inside}
+        program = program_of(problem, [options[i] for i in kept], inner)
+        answer = minimise(program, "traffic", {}, _left(end), problem.switches, None).answer
+        if time.monotonic() > end:
+            return None
+        proven = answer.values is not None and answer.status is Status.OPTIMAL
+        if proven and answer.value - problem.compulsory_bytes <= budget:
+            return answer.value
+    return None
+
+
+def least_peak(problem: Problem, freedom: Freedom, end: float) -> int | None:
+    """The least peak, in bytes, at the compulsory traffic."""
+    options, inside = freed(problem, freedom, problem.lean(0))
+    program = program_of(problem, options, inside)
+    limits = {"traffic": problem.compulsory_bytes}
+    answer = minimise(program, "peak", limits, _left(end), problem.switches, None).answer
+    return answer.value if answer.status is Status.OPTIMAL and answer.values is not None else None
+
+
+def mixed_traffic(problem: Problem, end: float) -> int | None:
+    """The linear relaxation of the first level over all lean options."""
+    found = relaxed(
+        ChoiceProgram(problem, problem.lean(), Known(), problem.switches).minimise("traffic", {}), _left(end)
+    )
+    return None if found is None else ceil(found[0] - 1e-6 * abs(found[0]))
+
+
+def _left(end: float) -> Limits:
+    return Limits(max(0.1, end - time.monotonic()))
+
+
+def other_orders(network: Network, most: int, sample: int) -> Iterator[Network]:
+    """Topological orders of the groups other than the given one: those found if fewer than `most`, else a random sample of them.
+
+    HOST groups keep theirs.
+    """
+    hosts = [g.index for g in network.groups if g.kind is Kind.HOST]
+    after = {g.index: {network.producers[m] for m in g.reads if m in network.producers} for g in network.groups}
+    for a, b in pairwise(hosts):
+        after[b].add(a)
+    orders, r = set[tuple[int, ...]](), random.Random(0)
+    for _ in range(20 * most):
+        done = list[int]()
+        while len(done) < len(after):
+            ready = [g for g, needs in after.items() if g not in done and needs.issubset(done)]
+            following = [g for g in ready if done and done[-1] in after[g]]
+            done.append(r.choice(following if following and r.random() < 0.7 else ready))
+        orders.add(tuple(done))
+    found = sorted(orders - {tuple(sorted(after))})
+    for order in found if len(found) < most else r.sample(found, min(sample, len(found))):
+        yield replace(network, groups=tuple(replace(network.groups[g], index=i) for i, g in enumerate(order)))
+
+
+def point(network: Network, device: Device, seconds: float, most_orders: int, *, peak: bool) -> dict[str, Any] | None:
+    """Every freedom on one scratchpad; None where nothing fits."""
+    try:
+        problem, without = (Problem.build(network, device, s) for s in (PLAIN, WITHOUT))
+    except InfeasibleError:
+        return None
+    clock = time.monotonic
+    bounds = {
+        "without early ends": least_traffic(without, nothing, clock() + seconds),
+        "plans": least_traffic(problem, nothing, clock() + seconds),
+        "in place": least_traffic(problem, in_place, clock() + seconds),
+        "concat": least_traffic(problem, concat, clock() + seconds) if _has_concat(network) else None,
+        "rows": mixed_traffic(problem, clock() + seconds),
+    }
+    others = [Problem.build(n, device, PLAIN) for n in other_orders(network, most_orders, ORDERS)]
+    tried = [least_traffic(p, nothing, clock() + seconds) for p in others]
+    bounds["order"] = min((t for t in tried if t is not None), default=None)
+    result: dict[str, Any] = {"compulsory": problem.compulsory_bytes, "traffic": bounds, "orders": len(tried)}
+    if peak:
+        names: dict[str, Freedom] = {"plans": nothing, "in place": in_place, "concat": concat}
+        result["peak"] = {n: least_peak(problem, f, clock() + seconds) for n, f in names.items()}
+        peaks = [least_peak(p, nothing, clock() + seconds) for p in others]
+        result["peak"]["order"] = min((p for p in peaks if p is not None), default=None)
+    return result
+
+
+def _has_concat(network: Network) -> bool:
+    return any(len(g.pieces) > 1 for g in network.groups)
+
+
+NAMES = ("early ends", "in place", "concat", "rows", "order")
+
+
+def gains(found: dict[str, Any], what: str) -> dict[str, int | None]:
+    """Bytes that each freedom gains at most; None where that is not known."""
+    values = found[what]
+    plans, base = values["plans"], values.get("without early ends")
+    pairs = {n: (plans, values.get(n)) for n in NAMES if n != "early ends"} | {"early ends": (base, plans)}
+    rounding = {"rows": ROUNDING * (plans or 0)}
+    return {
+        n: None if a is None or b is None else a - b if a - b > rounding.get(n, 0) else 0 for n, (a, b) in pairs.items()
+    }
+
+
+def small_networks(seeds: int, seconds: float) -> dict[str, Any]:
+    """Over the tests' random small networks: how many each freedom helps, and by what share of the traffic in the mean of those."""
+    sys.path.insert(0, str(TESTS))
+    from small_cases import shared_case, small_case  # noqa: PLC0415  the tests are no package
+
+    helped: dict[str, list[float]] = {n: [] for n in NAMES}
+    counted = dict.fromkeys(NAMES, 0)
+    for seed in range(seeds):
+        network, device = (small_case, shared_case)[seed % 2](seed // 2)
+        found = point(network, device, seconds, ALL_ORDERS, peak=False)
+        for name, gain in gains(found, "traffic").items() if found is not None else ():
+            if gain is not None:
+                counted[name] += 1
+                helped[name] += [gain / found["traffic"]["plans"]] if gain else []
+    return {
+        n: {
+            "counted": counted[n],
+            "helped": len(h),
+            "mean_share": sum(h) / len(h) if h else 0.0,
+            "most": max(h, default=0.0),
+        }
+        for n, h in helped.items()
+    }
+
+
+def page(results: dict[str, Any], machine: str) -> list[str]:
+    """The Markdown page."""
+    note = "`benchmarks/freedoms.py` says what each column is: bytes that a freedom could gain at most. "
+    note += (
+        "`?`: time ran out, or there is nothing to try: no concat, no other order, no plan at the compulsory traffic."
+    )
+    lines = ["# What more freedom could gain at most", "", f"Measured on {machine}. {note}", ""]
+    for what in ("traffic", "peak"):
+        lines += [
+            f"## {what.capitalize()}, bytes",
+            "",
+            f"| network | scratchpad | {what} of plans | {' | '.join(NAMES)} | orders |",
+        ]
+        lines.append("|" + " --- |" * (len(NAMES) + 4))
+        for name, r in results["networks"].items():
+            if r is None or what not in r:
+                continue
+            cells = [UNKNOWN if g is None else f"{g:,}" for g in (gains(r, what)[n] for n in NAMES)]
+            plans = UNKNOWN if r[what]["plans"] is None else f"{r[what]['plans']:,}"
+            lines.append(f"| {' | '.join([*name.split(' '), plans, *cells, str(r['orders'])])} |")
+        lines.append("")
+    lines += [
+        "## Random small networks, traffic",
+        "",
+        "| freedom | networks | helped | mean of those | most |",
+        "|" + " --- |" * 5,
+    ]
+    for name, s in results.get("small", {}).items():
+        lines.append(
+            f"| {name} | {s['counted']} | {s['helped']} | {100 * s['mean_share']:.1f} % | {100 * s['most']:.1f} % |"
+        )
+    return lines
+
+
+def main() -> None:
+    """Run and write both result files, after every point."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("networks", nargs="*", metavar="FILE.onnx", type=Path)
+    parser.add_argument("--device", default="kcu1500")
+    parser.add_argument("--sram", nargs="*", default=SRAM)
+    parser.add_argument("--out", type=Path, default=RESULTS)
+    parser.add_argument("--seconds", type=float, default=60.0, help="time limit of one bound")
+    parser.add_argument("--seeds", type=int, default=300, help="random small networks")
+    arguments = parser.parse_args()
+    machine = f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}"
+    results: dict[str, Any] = {"machine": machine, "device": arguments.device, "networks": {}}
+    arguments.out.mkdir(parents=True, exist_ok=True)
+
+    def save() -> None:
+        (arguments.out / "freedoms.json").write_text(json.dumps(results, indent=1) + "\n")
+        (arguments.out / "freedoms.md").write_text("\n".join(page(results, machine)) + "\n")
+
+    results["small"] = small_networks(arguments.seeds, arguments.seconds)
+    save()
+    for path in arguments.networks:
+        network = replace(import_model(path).network, graph=Graph("", {}, (), (), ()))
+        for i, size in enumerate(arguments.sram):
+            device = load_device(arguments.device).with_sram(parse_size(size))
+            key = f"{path.stem} {format_bytes(device.sram_bytes).replace(' ', '')}"
+            last = i == len(arguments.sram) - 1
+            results["networks"][key] = point(network, device, arguments.seconds, ORDERS, peak=last)
+            print(key, json.dumps(results["networks"][key]), flush=True)
+            save()
+
+
+if __name__ == "__main__":
+    main()
