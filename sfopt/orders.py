@@ -5,9 +5,10 @@ order among themselves: what they hand to each other is in the host's memory, wh
 """
 
 import random
+from bisect import insort
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from itertools import chain, pairwise
+from itertools import chain, islice, pairwise
 
 from sfopt.errors import PlanCheckError
 from sfopt.groups import Kind, Network
@@ -17,24 +18,30 @@ __all__ = ["candidate_orders", "dependencies", "in_order_of", "random_order", "r
 Order = tuple[int, ...]
 """Indices of all groups, each once and behind those that it needs."""
 
+Needs = Mapping[int, set[int]]
+"""Group -> groups that must run before it."""
+
 FOLLOW = 0.7
 """How often a random order goes on with a reader of the group before, where there is one."""
-MISSES = 20
+MISSES = 100
 """Orders in succession that were there already, after which there are taken to be no more."""
 
 
-def candidate_orders(network: Network, count: int, seed: int = 0) -> tuple[Order, ...]:
-    """At most `count` different orders: the network's own, then depth first by each of several rules, then random ones.
+def candidate_orders(network: Network, count: int, seed: int, best: Callable[[], Order]) -> Iterator[Order]:
+    """At most `count` different orders. The network's own first; up to half of them depth first by each of several rules; then the
+    best known, as `best` has it by then, with one branch moved; where no such move is new, random ones.
 
     Depth first runs a branch to its end before it begins the next one of the same join. Same arguments, same orders.
     """
-    found, misses = {tuple(range(len(network.groups))): None}, 0
-    for order in chain(_by_rule(network), _random(network, seed)):
+    own, found, misses = tuple(range(len(network.groups))), set[Order](), 0
+    rules = islice(dict.fromkeys((own, *_by_rule(network))), max(1, count // 2))
+    for order in chain(rules, _moves(network, best), _random(network, seed)):
         misses = misses + 1 if order in found else 0
         if len(found) >= count or misses >= MISSES:
             break
-        found[order] = None
-    return tuple(found)
+        if order not in found:
+            found.add(order)
+            yield order
 
 
 def reordered(network: Network, order: Sequence[int]) -> Network:
@@ -59,7 +66,7 @@ def in_order_of(network: Network, names: Sequence[str]) -> Network:
     return reordered(network, order)
 
 
-def dependencies(network: Network) -> Mapping[int, set[int]]:
+def dependencies(network: Network) -> Needs:
     """Group -> groups that must run before it: producers of what it reads, and for a HOST group the HOST group before it."""
     needs = {g.index: {network.producers[m] for m in g.reads if m in network.producers} for g in network.groups}
     for before, behind in pairwise(g.index for g in network.groups if g.kind is Kind.HOST):
@@ -67,16 +74,21 @@ def dependencies(network: Network) -> Mapping[int, set[int]]:
     return needs
 
 
-def random_order(needs: Mapping[int, set[int]], r: random.Random) -> Order:
+def random_order(needs: Needs, r: random.Random) -> Order:
     """An order drawn group by group from those that are ready, readers of the group before more often than not."""
-    order, left = list[int](), {g: set(before) for g, before in needs.items()}
-    while left:
-        ready = [g for g, missing in left.items() if not missing]
+    readers, missing = dict[int, list[int]](), {g: len(before) for g, before in needs.items()}
+    for group, before in needs.items():
+        for n in before:
+            readers.setdefault(n, []).append(group)
+    order, ready = list[int](), sorted(g for g, count in missing.items() if not count)
+    while ready:
         following = [g for g in ready if order and order[-1] in needs[g]]
         order.append(r.choice(following if following and r.random() < FOLLOW else ready))
-        del left[order[-1]]
-        for missing in left.values():
-            missing.discard(order[-1])
+        ready.remove(order[-1])
+        for group in readers.get(order[-1], ()):
+            missing[group] -= 1
+            if not missing[group]:
+                insort(ready, group)
     return tuple(order)
 
 
@@ -106,6 +118,32 @@ def _by_rule(network: Network) -> Iterator[Order]:
         yield _depth_first(needs, branches, rank)
 
 
+def _moves(network: Network, best: Callable[[], Order]) -> Iterator[Order]:
+    """One branch elsewhere, those that end in large maps first; round after round until one has nothing new."""
+    needs = dependencies(network)
+    branches = [(n, set(b)) for by_last in _branches(needs).values() for n, b in by_last.items() if b]
+    size = {g.index: sum(network.maps[m].size_bytes for m in g.writes if m in network.maps) for g in network.groups}
+    branches.sort(key=lambda branch: -size[branch[0]])
+    seen, before = set[Order](), -1
+    while len(seen) > before:
+        before = len(seen)
+        for _, branch in branches:
+            for order in _with_branch_elsewhere(needs, best(), branch):
+                if order not in seen:
+                    seen.add(order)
+                    yield order
+
+
+def _with_branch_elsewhere(needs: Needs, order: Order, branch: set[int]) -> Iterator[Order]:
+    """The branch in one piece wherever it may be: behind all that it needs, before all that needs it."""
+    rest, block = [g for g in order if g not in branch], [g for g in order if g in branch]
+    needed = set().union(*(needs[g] for g in block)) - branch
+    first = max((i for i, g in enumerate(rest, 1) if g in needed), default=0)
+    last = next((i for i, g in enumerate(rest) if needs[g] & branch), len(rest))
+    for at in range(first, last + 1):
+        yield (*rest[:at], *block, *rest[at:])
+
+
 def _random(network: Network, seed: int) -> Iterator[Order]:
     """Without end: by turns depth first with the branches of every join shuffled, and drawn group by group."""
     needs, r = dependencies(network), random.Random(seed)
@@ -119,7 +157,7 @@ Branches = Mapping[int, Mapping[int, list[int]]]
 """Join -> the last group of each of its branches -> groups that no other branch of this join needs."""
 
 
-def _branches(needs: Mapping[int, set[int]]) -> Branches:
+def _branches(needs: Needs) -> Branches:
     """The branches of every join; the groups that nothing needs are joined behind the last one, at -1."""
     joined = {**needs, -1: needs.keys() - set().union(*needs.values())}
     above = dict[int, set[int]]()
@@ -132,7 +170,7 @@ def _branches(needs: Mapping[int, set[int]]) -> Branches:
     }  # fmt: skip
 
 
-def _depth_first(needs: Mapping[int, set[int]], branches: Branches, rank: Rank) -> Order:
+def _depth_first(needs: Needs, branches: Branches, rank: Rank) -> Order:
     """What a join needs, branch by branch, each to its end, before the join itself."""
     order, wanted, done = list[int](), [-1], set[int]()
     while wanted:

@@ -30,6 +30,7 @@ class _Tried:
     """One order. `bound` is proven of the first objective; in place of a plan there may be the reason why there is none."""
 
     number: int
+    order: tuple[int, ...]
     network: Network
     bound: int = 0
     plan: Plan | None = None
@@ -55,7 +56,7 @@ def best_of_orders(request: Request, orders: int) -> tuple[Network, Plan]:
     start = time.monotonic()
     if request.order[0] == "peak" and request.traffic_limit is None:
         request = replace(request, traffic_limit=compulsory_bytes(request.network))
-    tried = _bounded(request, candidate_orders(request.network, orders, request.limits.seed))
+    tried = _bounded(request, orders)
     best: _Tried | None = None
     for each in sorted(tried, key=lambda t: t.bound):
         left = request.limits.seconds - (time.monotonic() - start)
@@ -72,18 +73,25 @@ def best_of_orders(request: Request, orders: int) -> tuple[Network, Plan]:
     return best.network, _with_claim(best, tried, time.monotonic() - start)
 
 
-def _bounded(request: Request, orders: Sequence[tuple[int, ...]]) -> list[_Tried]:
-    """The orders with their bounds, as far as time goes; the network's own in any case."""
+def _bounded(request: Request, orders: int) -> list[_Tried]:
+    """The orders with their bounds, as far as time goes; the network's own in any case.
+
+    Where one has the compulsory traffic for a bound, no other can have less, and no more are tried.
+    """
+    network, least = request.network, compulsory_bytes(request.network) if request.order[0] == "traffic" else 0
     deadline = time.monotonic() + request.limits.seconds * BOUND_SHARE
-    tried = [_Tried(1, request.network)]
+    own = _Tried(1, tuple(range(len(network.groups))), network)
+    tried = [own]
+    best = lambda: min(tried, key=lambda t: t.bound).order  # noqa: E731
     try:
-        _bound(tried[0], request, deadline)
-        for number, order in enumerate(orders[1:], 2):
-            each = _Tried(number, reordered(request.network, order))
+        for order in candidate_orders(network, orders, request.limits.seed, best):
+            each = own if order == own.order else _Tried(len(tried) + 1, order, reordered(network, order))
             _bound(each, request, deadline)
-            if time.monotonic() >= deadline:
+            late = time.monotonic() >= deadline
+            if each is not own and not late:
+                tried.append(each)
+            if late or each.bound <= least:
                 break
-            tried.append(each)
     except KeyboardInterrupt:
         pass
     return tried
