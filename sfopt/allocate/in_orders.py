@@ -1,7 +1,7 @@
 """The proven planner over several topological orders of the groups: bounds rank them, and only those that may win are planned.
 
-An order is planned in full while its bound is below the best first objective reached. So when the search ends by itself, no order
-tried has a plan with a lower one.
+An order is planned in full while its bound is below the best first objective reached; the network's own also where they are equal.
+So when the search ends by itself, no order tried has a plan with a lower one.
 """
 
 import time
@@ -60,7 +60,7 @@ def best_of_orders(request: Request, orders: int) -> tuple[Network, Plan]:
     best: _Tried | None = None
     for each in sorted(tried, key=lambda t: t.bound):
         left = request.limits.seconds - (time.monotonic() - start)
-        if best is not None and (each.bound >= best.values[0] or left <= 0):
+        if best is not None and (left <= 0 or not _may_be_taken(each, best)):
             break
         if each.failure is None:
             _make(each, replace(request, limits=replace(request.limits, seconds=max(0.0, left))))
@@ -71,6 +71,11 @@ def best_of_orders(request: Request, orders: int) -> tuple[Network, Plan]:
     if best is None:
         raise next(t.failure for t in tried if t.failure is not None)
     return best.network, _with_claim(best, tried, time.monotonic() - start)
+
+
+def _may_be_taken(each: _Tried, best: _Tried) -> bool:
+    """Whether an order may be better in the first objective; of the network's own, whether it may be as good."""
+    return each.bound < best.values[0] + (each.number == 1)
 
 
 def _bounded(request: Request, orders: int) -> list[_Tried]:
