@@ -1,13 +1,19 @@
 """Ctrl-C while a plan is searched: the best so far comes back, beside what was proven until then."""
 
+import time
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 from networks import resnet50
+from small_cases import shared_case
 
 from sfopt.allocate import optimal, plan
 from sfopt.allocate.cuts import Cut
+from sfopt.allocate.linear import Limits
 from sfopt.allocate.placement import PlacementResult, place
+from sfopt.allocate.problem import Problem
+from sfopt.allocate.switches import Switches
 from sfopt.check import check_plan
 from sfopt.device import load_device
 from sfopt.errors import TimeLimitError
@@ -67,3 +73,25 @@ def test_the_best_placement_so_far_comes_back(monkeypatch: pytest.MonkeyPatch) -
     assert (traffic.status, cycles.status, peak.status) == (Status.OPTIMAL, Status.OPTIMAL, Status.FEASIBLE)
     assert peak.value == peaks[0]
     assert found.certificate.status is Status.FEASIBLE
+
+
+def test_a_bound_over_small_budgets_alone_is_not_claimed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Time runs out when the plans that move little at each step have been proven, but not those that move more at one."""
+    network, device = shared_case(75)
+    problem = Problem.build(network, device, Switches())
+    least = optimal.traffic_bound(problem, Limits(60), Switches())
+    levels, late = list[tuple[str, int]](), [0.0]
+    clock = SimpleNamespace(monotonic=lambda: time.monotonic() + late[0])
+    monkeypatch.setattr(optimal, "time", clock)
+
+    def stop(name: str, value: int, bound: int) -> None:
+        levels.append((name, value))
+        assert bound <= value
+        late[0] = 1e6
+
+    outcome = optimal.solve(problem, ("traffic", "cycles", "peak"), Limits(60), Switches(), stop)
+    assert levels[0] == ("traffic", 2380)
+    assert least == 2310
+    assert outcome.bounds["traffic"] <= least
+    assert outcome.best is not None
+    assert [o.status for o in outcome.best.objectives] == [Status.FEASIBLE] * 3

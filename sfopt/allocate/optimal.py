@@ -199,7 +199,8 @@ def _least_traffic(search: _Search, hint: Choice | None) -> Choice | None:
     largest = max(f.size_bytes for f in problem.network.maps.values())
     budget = 0 if search.switches.budgets else UNLIMITED
     while True:
-        choice = _least(search, "traffic", {}, hint, problem.lean(budget))
+        beyond = problem.compulsory_bytes + budget + 1
+        choice = _least(search, "traffic", {}, hint, problem.lean(budget), beyond)
         excess = UNLIMITED if choice is None else problem.traffic(choice) - problem.compulsory_bytes
         if search.out_of_time or excess <= budget or budget == UNLIMITED:
             return choice
@@ -222,9 +223,17 @@ def first_bound(
 
 
 def _least(
-    search: _Search, name: str, fixed: Mapping[str, int], hint: Choice | None, options: Sequence[Option]
+    search: _Search,
+    name: str,
+    fixed: Mapping[str, int],
+    hint: Choice | None,
+    options: Sequence[Option],
+    beyond: int = UNLIMITED,
 ) -> Choice | None:
-    """The least value over some options; while a step of the answer cannot be stacked as promised, add a floor and solve again."""
+    """The least value over some options; while a step of the answer cannot be stacked as promised, add a floor and solve again.
+
+    A choice with any other option has at least `beyond`: what is proven of all choices is never more.
+    """
     limited = {} if search.traffic_limit is None else {"traffic": search.traffic_limit}
     while True:
         program = ChoiceProgram(search.problem, options, search.known, search.switches)
@@ -239,12 +248,12 @@ def _least(
         if not floors or search.out_of_time:
             break
         search.known.floors += floors
-    search.values[name], search.bounds[name] = answer.value, answer.bound
+    search.values[name], search.bounds[name] = answer.value, min(answer.bound, beyond)
     lean = name != "cycles" and not fixed
     useful = partial(_useful, search, lean, priced)
     search.pools[(*fixed.items(), (name, answer.value))] = cache(useful)
     if search.on_progress is not None:
-        search.on_progress(name, answer.value, answer.bound)
+        search.on_progress(name, answer.value, search.bounds[name])
     return choice
 
 
