@@ -19,24 +19,28 @@ class Cut:
     """Maps `resident` together with `blocks`, each at least this large, cannot be placed below `height_bytes`.
 
     Maps are held to the reader that is given, or longer. Blocks belong to segments that hold at least the groups of their span.
+    Of the maps, those `in_place` are written over by the output of the group, and no others by one of these maps. (To be written over
+    by any other map, or over it, is one more demand on a placement.)
     """
 
     height_bytes: int
     resident: Mapping[str, int]
     blocks: Mapping[Span, tuple[Block, ...]]
+    in_place: Mapping[int, str]
 
 
 @dataclass(frozen=True)
 class StepFloor:
     """While `resident` are held and the next segment has the `early` blocks, an option of this key reaches `heights[option]`.
 
-    Maps are held to the reader that is given, or longer.
+    Maps are held to the reader that is given, or longer. `over` is the map over which the option's group writes, if any.
     """
 
     key: tuple[int, int, frozenset[str]]
     resident: Mapping[str, int]
     early: tuple[Block, ...]
     heights: Mapping[Option, int]
+    over: str | None
 
 
 def covers(option: Option, block: Block) -> bool:
@@ -69,14 +73,15 @@ def _floor(problem: Problem, choice: Choice, first: int, options: Sequence[Optio
     lives = {m: problem.life(choice, m) for m in sorted(choice.resident)}
     held = {m: dies for m, (born, dies) in lives.items() if born <= chosen.last and first <= dies}
     early = tuple(b for b in following.blocks if b.early) if following else ()
+    over = {first: choice.in_place[first]} if first in choice.in_place else {}
     heights = dict[Option, int]()
     for option in options:
         if option.key == chosen.key:
             local = {first: option} | ({option.last + 1: following} if following else {})
-            partial = Choice(local, choice.resident, choice.ends)
+            partial = Choice(local, choice.resident, choice.ends, over)
             layout, step = rectangles(problem, partial), problem.spans(partial).index((first, option.last))
             heights[option] = stack_height(layout.part(layout.live_at(step, step)), problem.device.bank_bytes)
-    return StepFloor(chosen.key, held, early, heights)
+    return StepFloor(chosen.key, held, early, heights, over.get(first))
 
 
 def cut_from(problem: Problem, choice: Choice, layout: Layout, height_bytes: int) -> Cut:
@@ -87,7 +92,9 @@ def cut_from(problem: Problem, choice: Choice, layout: Layout, height_bytes: int
         if r.option is not None:
             span = (r.option.first, r.option.last)
             blocks[span] = (*blocks.get(span, ()), r.block)
-    return Cut(height_bytes, maps, blocks)
+    names = [r.name for r in layout.items]
+    over = {problem.network.producers[names[output]]: names[operand] for operand, output in layout.over}
+    return Cut(height_bytes, maps, blocks, over)
 
 
 def weaker(layout: Layout, options: Sequence[Option], index: int) -> Iterator[Layout]:
