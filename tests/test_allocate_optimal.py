@@ -54,6 +54,7 @@ def compare(
                 nodes=20_000,
                 segments=switches.segments,
                 ends_early=switches.early_ends,
+                in_place=switches.in_place,
                 rereads=frozenset(name for name, on in kinds if on),
             )
         except TooManyCasesError:

@@ -230,7 +230,6 @@ class _Instruction:
                 if banks & other_banks and not once and not over:
                     raise self.access.step.fault(f"{other} and {name} are both in bank {min(banks & other_banks)}")
 
-
     def _is_written_over(self, operand: str) -> bool:
         """Whether each element of the output has the address of the same element of an operand."""
         fields = self.fields

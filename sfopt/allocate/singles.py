@@ -225,9 +225,7 @@ class _Maker:
         sets = operand_sets(self.group, None if weights is None else "\0weights")
         if self.switches.in_place and self.group.output in resident and resident.intersection(self.group.replaceable):
             del sizes[self.group.output]
-        return max(
-            bank_floor([sizes[n] for n in names if n in sizes], self.device.bank_bytes) for names in sets
-        )
+        return max(bank_floor([sizes[n] for n in names if n in sizes], self.device.bank_bytes) for names in sets)
 
 
 def _same(body: Body) -> Body:
