@@ -73,7 +73,7 @@ def shared_case(seed: int) -> tuple[Network, Device]:
 
 
 def sums_case(seed: int) -> tuple[Network, Device]:
-    """Sums and products of maps of one shape, one behind the other, and a scratchpad for a third to all of the maps and constants."""
+    """Sums and products of maps of one shape, one behind the other, and a scratchpad for a third to all of that."""
     r = random.Random(seed)
     b = GraphBuilder(f"sums{seed}", seed=seed)
     channels = r.choice((3, 4, 8))

@@ -50,7 +50,7 @@ def test_the_best_placement_so_far_comes_back(monkeypatch: pytest.MonkeyPatch) -
     network, device = resnet50(), load_device("kcu1500")
     peaks = list[int]()
 
-    def placed_high(search, layout):
+    def placed_high(search, choice, layout):
         if peaks:
             raise KeyboardInterrupt
         lower = replace(device, banks=device.banks - 1)

@@ -192,12 +192,13 @@ IN_PLACE_PAYS = {"traffic": (2, 10, 26), "cycles": (5, 9, 20), "peak": (13, 17, 
 
 @pytest.mark.parametrize("level", IN_PLACE_PAYS)
 def test_operands_are_written_over_where_it_pays(level: str) -> None:
-    for seed in IN_PLACE_PAYS[level]:
+    seeds = IN_PLACE_PAYS[level]
+    for on in (True, False):
+        assert compare(seeds, Switches(in_place=on), case=sums_case) == (len(seeds), len(seeds))
+    for seed in seeds:
         network, device = sums_case(seed)
         apart = solved(network, device, Switches(in_place=False), "traffic")
         over = solved(network, device, Switches(), "traffic")
-        assert apart == optimum(network, device, ends_early=True)
-        assert over == optimum(network, device, ends_early=True, in_place=True)
         lower = [name for name, a, b in zip(LEVELS, over or (), apart or (), strict=True) if a < b]
         assert lower[0] == level
 

@@ -1,8 +1,9 @@
 """The choice program: which options cover the groups and which maps are resident, with exact capacity at every step.
 
 Columns -> Rows -> Objective -> Result. One private function per family of rows, whose docstring is the constraint.
-Symbols: x[o] option o is taken; r[m, g] reader g of map m sees it resident; s[g, m] group g writes over map m;
-d[g] DMA that nothing hides behind the segment that ends with group g; cap the scratchpad in words; P the peak in words. Readers of a map that no option can tell apart share one r.
+Symbols: x[o] option o is taken; r[m, g] reader g of map m sees it resident; s[g, m] group g writes over map m; d[g] DMA that
+nothing hides behind the segment that ends with group g; cap the scratchpad in words; P the peak in words. Readers of a map that no
+option can tell apart share one r.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -229,7 +230,7 @@ class ChoiceProgram:
                 yield m, ended
 
     def _no_good(self, cut: Cut) -> None:
-        """Some map of the cut is not resident for as long, or some block of it is absent or smaller, or other maps of it are written
+        """Some map of the cut is not resident for as long, some block of it is absent or smaller, other maps of it are written
         over each other, or P >= its height.
         """
         absent = [self._seen(m, end) for m, end in sorted(cut.resident.items())]

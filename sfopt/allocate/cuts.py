@@ -19,8 +19,8 @@ class Cut:
     """Maps `resident` together with `blocks`, each at least this large, cannot be placed below `height_bytes`.
 
     Maps are held to the reader that is given, or longer. Blocks belong to segments that hold at least the groups of their span.
-    Of the maps, those `in_place` are written over by the output of the group, and no others by one of these maps. (To be written over
-    by any other map, or over it, is one more demand on a placement.)
+    Among the maps, exactly those `in_place` are written over, by the output of the group. A map that shares its place with one that
+    is not among them has one more demand to meet: a placement of both is one of it alone.
     """
 
     height_bytes: int

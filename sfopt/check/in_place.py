@@ -16,7 +16,9 @@ def written_over(view: View, step: int) -> tuple[Buffer, Buffer] | None:
     if view.is_host(step) or len(groups) > 1:
         return None
     output = view.resident.get(groups[0].output)
-    for name in groups[0].replaceable if output is not None and output.first_step == step else ():
+    if output is None or output.first_step != step:
+        return None
+    for name in groups[0].replaceable:
         operand = view.resident.get(name)
         if operand is not None and operand.last_step == step and _same_place(operand, output):
             return operand, output

@@ -26,7 +26,7 @@ class Span:
 
 
 def check_placement(view: View) -> None:
-    """Rule 5: whole words, inside the scratchpad, apart. At the step at which an operand is written over, the output stands for both."""
+    """Rule 5: whole words, inside the scratchpad, apart. Where an operand is written over, the output stands for both."""
     word, have = view.device.word_bytes, view.device.sram_bytes
     for b in view.plan.buffers:
         require(b.offset >= 0 and b.offset % word == 0, 5, f"`{b.name}` is at {b.offset}, needs a multiple of {word}")
