@@ -76,7 +76,7 @@ def table(results: dict[str, dict[str, Any]], device: Device, machine: str) -> l
 def _cell(without: dict[str, int], given: dict[str, int]) -> str:
     before, after = (f"{o['value']:,}{'' if o['value'] == o['bound'] else '*'}" for o in (without, given))
     share = 100 * (1 - given["value"] / without["value"])
-    return before if before == after else f"{before} -> {after} ({share:.1f} % less)"
+    return before if before == after else f"{before} -> {after} ({abs(share):.1f} % {'less' if share > 0 else 'more'})"
 
 
 def main() -> None:
