@@ -21,7 +21,6 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from itertools import pairwise
 from math import ceil
 from pathlib import Path
 from typing import Any
@@ -37,6 +36,7 @@ from sfopt.errors import InfeasibleError
 from sfopt.graph import Graph
 from sfopt.groups import Group, Kind, Network
 from sfopt.importer import import_model
+from sfopt.orders import dependencies, random_order, reordered
 from sfopt.plan import Role, Status
 from sfopt.units import format_bytes, parse_size
 
@@ -178,21 +178,11 @@ def other_orders(network: Network, most: int, sample: int) -> Iterator[Network]:
 
     HOST groups keep theirs.
     """
-    hosts = [g.index for g in network.groups if g.kind is Kind.HOST]
-    after = {g.index: {network.producers[m] for m in g.reads if m in network.producers} for g in network.groups}
-    for a, b in pairwise(hosts):
-        after[b].add(a)
-    orders, r = set[tuple[int, ...]](), random.Random(0)
-    for _ in range(20 * most):
-        done = list[int]()
-        while len(done) < len(after):
-            ready = [g for g, needs in after.items() if g not in done and needs.issubset(done)]
-            following = [g for g in ready if done and done[-1] in after[g]]
-            done.append(r.choice(following if following and r.random() < 0.7 else ready))
-        orders.add(tuple(done))
-    found = sorted(orders - {tuple(sorted(after))})
+    needs, r = dependencies(network), random.Random(0)
+    orders = {random_order(needs, r) for _ in range(20 * most)}
+    found = sorted(orders - {tuple(sorted(needs))})
     for order in found if len(found) < most else r.sample(found, min(sample, len(found))):
-        yield replace(network, groups=tuple(replace(network.groups[g], index=i) for i, g in enumerate(order)))
+        yield reordered(network, order)
 
 
 def point(network: Network, device: Device, seconds: float, most_orders: int, *, peak: bool) -> dict[str, Any] | None:

@@ -69,6 +69,9 @@ BackendName = Annotated[str, typer.Option("--backend", help="A name from `sfopt 
 Calibration = Annotated[
     Path | None, typer.Option("--calibration", help="Samples, up to 256: .npz, or a folder of images (scaled to 0..1).")
 ]
+Orders = Annotated[
+    int, typer.Option("--orders", min=1, help="Topological orders to try, the model's own first; the best is planned.")
+]
 TimeLimit = Annotated[float, typer.Option("--time-limit", min=0.1, help="Seconds that the solver may take.")]
 Seed = Annotated[int, typer.Option("--seed", help="Seed of random samples and of the solver.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the report as JSON.")]
@@ -95,6 +98,7 @@ def optimize(
     objective: Objective = "traffic",
     traffic_limit: TrafficLimit = None,
     method: Method = "optimal",
+    orders: Orders = 1,
     backend: BackendName = "fpga",
     calibration: Calibration = None,
     time_limit: TimeLimit = 60.0,
@@ -109,6 +113,7 @@ def optimize(
         method=_method(method),
         objective=_objective(objective),
         traffic_limit=None if traffic_limit is None else parse_size(traffic_limit),
+        orders=orders,
         backend=backend,
         calibration=calibration,
         time_limit_s=time_limit,
@@ -197,12 +202,18 @@ def explain(
     device: DeviceName = "kcu1500",
     sram: Sram = None,
     method: Method = "optimal",
+    orders: Orders = 1,
     calibration: Calibration = None,
     time_limit: TimeLimit = 60.0,
 ) -> None:
     """Say for each group how it runs, where its output lives and why, and what import declined or left to the host."""
     options = pipeline.Options(
-        _device(device, sram), _method(method), calibration=calibration, time_limit_s=time_limit, verify=False
+        _device(device, sram),
+        _method(method),
+        orders=orders,
+        calibration=calibration,
+        time_limit_s=time_limit,
+        verify=False,
     )
     result = _run(model, options)
     _print_lines(report.explain_lines(result.imported.network, result.plan))

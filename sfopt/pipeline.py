@@ -3,19 +3,21 @@
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 
 from sfopt import cost
 from sfopt.allocate import plan as make_plan
+from sfopt.allocate import plan_in_orders
 from sfopt.backend import Compiled, Execution, load_backend
 from sfopt.check import PlanFacts, check_plan
 from sfopt.device import Device
 from sfopt.equivalence import Equivalence, compare, require_equal
-from sfopt.errors import EquivalenceError
+from sfopt.errors import EquivalenceError, UsageError
 from sfopt.execute import accelerator_inputs, network_outputs, random_feeds
+from sfopt.groups import Network
 from sfopt.importer import Calibration, Imported, import_model
 from sfopt.plan import Plan
 from sfopt.source import Deviation, deviation
@@ -48,6 +50,8 @@ class Options:
     objective: str = "traffic"
     traffic_limit: int | None = None
     """Most DRAM bytes of data, the program's own fetches aside."""
+    orders: int = 1
+    """Topological orders of the groups to try; 1 is the model's own. More than one for method `optimal`."""
     backend: str = "fpga"
     calibration: Calibration = None
     time_limit_s: float = 60.0
@@ -87,17 +91,10 @@ def optimize(model: Path, options: Options, progress: Progress | None = None) ->
     with clock.stage("import and quantise"):
         on_calibration = lambda done, total: report("calibrate", done, total)  # noqa: E731
         imported = import_model(model, options.calibration, seed=options.seed, on_calibration=on_calibration)
-    network, device = imported.network, options.device
+    device = options.device
     with clock.stage("plan"):
-        plan = make_plan(
-            network,
-            device,
-            options.method,
-            objective=options.objective,
-            traffic_limit=options.traffic_limit,
-            time_limit_s=options.time_limit_s,
-            seed=options.seed,
-        )
+        network, plan = _plan(imported.network, options)
+        imported = replace(imported, network=network)
     with clock.stage("check"):
         facts = check_plan(plan, network, device)
     with clock.stage("emit"):
@@ -109,6 +106,32 @@ def optimize(model: Path, options: Options, progress: Progress | None = None) ->
             verification = verify(imported, facts, compiled, reference, seed=options.seed)
     planned = tally(plan.transfers, compiled.program_bytes)
     return Result(options, imported, plan, facts, planned, compiled, reference, verification, clock.seconds)
+
+
+def _plan(network: Network, options: Options) -> tuple[Network, Plan]:
+    """The plan, and the network in the order that it is for."""
+    if options.orders == 1:
+        made = make_plan(
+            network,
+            options.device,
+            options.method,
+            objective=options.objective,
+            traffic_limit=options.traffic_limit,
+            time_limit_s=options.time_limit_s,
+            seed=options.seed,
+        )
+        return network, made
+    if options.method != "optimal":
+        raise UsageError(f"{options.orders} orders need method `optimal`, not `{options.method}`")
+    return plan_in_orders(
+        network,
+        options.device,
+        options.orders,
+        objective=options.objective,
+        traffic_limit=options.traffic_limit,
+        time_limit_s=options.time_limit_s,
+        seed=options.seed,
+    )
 
 
 def verify(

@@ -19,6 +19,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, is_dataclass
 from enum import StrEnum
+from types import UnionType
 from typing import Any, get_args, get_origin, get_type_hints
 
 from sfopt.errors import UsageError
@@ -30,6 +31,7 @@ __all__ = [
     "DramRegion",
     "Feed",
     "Objective",
+    "Order",
     "Plan",
     "Role",
     "Run",
@@ -39,7 +41,7 @@ __all__ = [
     "WeightMode",
 ]
 
-SCHEMA = 2
+SCHEMA = 3
 
 
 class Role(StrEnum):
@@ -207,6 +209,22 @@ class Certificate:
 
 
 @dataclass(frozen=True)
+class Order:
+    """For which of several topological orders of the groups a plan is, and what that proves: nothing about orders not tried.
+
+    `bound` holds for the first objective in every order tried: where it is the value reached, no order tried allows less. Levels
+    behind the first were minimised in the order chosen.
+    """
+
+    chosen: int
+    """1 is the network's own."""
+    tried: int
+    bound: int
+    groups: tuple[str, ...]
+    """Names of all groups in the order chosen; empty for the network's own."""
+
+
+@dataclass(frozen=True)
 class Plan:
     """Everything the emitter needs beside the network and the device."""
 
@@ -218,6 +236,8 @@ class Plan:
     transfers: tuple[Transfer, ...]
     dram: tuple[DramRegion, ...]
     certificate: Certificate
+    order: Order | None = None
+    """None where no other order was asked for. The fingerprint is that of the network in the order chosen."""
 
     @property
     def peak_bytes(self) -> int:
@@ -258,12 +278,14 @@ class Plan:
 
 
 def _read(kind: Any, raw: Any, where: str) -> Any:
-    """`raw` as `kind`: a dataclass of this file, a tuple of one, an enumeration, a mapping, or a plain value of that very type."""
+    """`raw` as `kind`: a dataclass of this file or None, a tuple, an enumeration, a mapping, or a plain value of that very type."""
     if isinstance(kind, type) and is_dataclass(kind):
         hints, names = get_type_hints(kind), {f.name for f in fields(kind)}
         if not isinstance(raw, dict) or raw.keys() != names:
             raise UsageError(f"not a plan: `{where}` needs exactly {', '.join(sorted(names))}")
         return kind(**{name: _read(hints[name], raw[name], f"{where}.{name}") for name in raw})
+    if get_origin(kind) is UnionType:
+        return None if raw is None else _read(get_args(kind)[0], raw, where)
     if get_origin(kind) is tuple and isinstance(raw, list):
         return tuple(_read(get_args(kind)[0], value, f"{where}[{i}]") for i, value in enumerate(raw))
     if get_origin(kind) is Mapping and isinstance(raw, dict):

@@ -24,6 +24,7 @@ __all__ = [
     "concat_branches",
     "conv_chain",
     "count",
+    "fork",
     "inverted_residual",
     "pyramid",
     "quantised",
@@ -153,6 +154,15 @@ def concat_branches(channels: int = 8, size: int = 16) -> bytes:
         m.conv(pooled, channels, channels, 1),
     ]
     return m.build(m.conv(m.add("Concat", *branches, axis=1), 4 * channels, channels, 1))
+
+
+def fork() -> bytes:
+    """A long branch through a wide map and a short one that ends wide, concatenated and merged: the long one first is better."""
+    m = ModelBuilder()
+    x = m.conv(m.input((1, 3, 8, 8)), 3, 4)
+    long = m.conv(m.conv(x, 4, 32), 32, 4)
+    both = m.add("Concat", m.conv(x, 4, 40, 1), long, axis=1)
+    return m.build(m.conv(both, 44, 4, 1))
 
 
 def channels_last(channels: int = 8, size: int = 16) -> bytes:

@@ -17,6 +17,7 @@ from sfopt.plan import (
     DramRegion,
     Feed,
     Objective,
+    Order,
     Plan,
     Role,
     Run,
@@ -71,6 +72,7 @@ plans = st.builds(
         st.floats(0, 1e6, allow_nan=False),
         counts,
     ),
+    st.none() | st.builds(Order, counts, counts, counts, st.lists(names, max_size=3).map(tuple)),
 )
 
 
@@ -97,13 +99,15 @@ def test_truncated_plan_is_a_usage_error(share: float) -> None:
 
 
 @pytest.mark.parametrize(
-    "key", ["network", "device", "segments", "buffers", "transfers", "dram", "certificate", "schema"]
+    "key", ["network", "device", "segments", "buffers", "transfers", "dram", "certificate", "order", "schema"]
 )
-@pytest.mark.parametrize("value", [None, 3, "x", [3], [{}], {"a": 1}])
+@pytest.mark.parametrize("value", [None, 30, "x", [30], [{}], {"a": 1}])
 def test_wrong_parts_are_a_usage_error(key: str, value: object) -> None:
     raw = json.loads(plan(random_network(1), load_device("sim8"), "greedy-size").to_json())
     for broken in ({**raw, key: value}, {k: v for k, v in raw.items() if k != key}):
-        if (key, type(value)) in (("network", str), ("device", dict)) and broken.get(key) == value:
+        if (key, type(value)) in (("network", str), ("device", dict), ("order", type(None))) and broken.get(
+            key
+        ) == value:
             continue
         with pytest.raises(UsageError):
             Plan.from_json(json.dumps(broken))

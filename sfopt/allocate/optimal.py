@@ -24,7 +24,7 @@ from sfopt.allocate.switches import Switches
 from sfopt.errors import InfeasibleError
 from sfopt.plan import Objective, Status
 
-__all__ = ["Outcome", "Progress", "Solution", "judged", "solve", "traffic_bound"]
+__all__ = ["Outcome", "Progress", "Solution", "first_bound", "judged", "solve", "traffic_bound"]
 
 Progress = Callable[[str, int, int], None]
 """Called with a level's name, its best value and its bound."""
@@ -209,9 +209,16 @@ def _least_traffic(search: _Search, hint: Choice | None) -> Choice | None:
 
 def traffic_bound(problem: Problem, limits: Limits, switches: Switches) -> int:
     """A proven lower bound on the traffic of any plan: the first level without its placement. Raises InfeasibleError."""
-    search = _Search(problem, ("traffic",), time.monotonic() + limits.seconds, limits, switches, None)
-    _level(search, "traffic", {}, None)
-    return search.bounds["traffic"]
+    return first_bound(problem, "traffic", limits, switches)
+
+
+def first_bound(
+    problem: Problem, name: str, limits: Limits, switches: Switches, traffic_limit: int | None = None
+) -> int:
+    """A proven lower bound on an objective that is minimised first; 0 if time runs out before any. Raises InfeasibleError."""
+    search = _Search(problem, (name,), time.monotonic() + limits.seconds, limits, switches, None, traffic_limit)
+    _level(search, name, {}, None)
+    return search.bounds.get(name, 0)
 
 
 def _least(

@@ -6,6 +6,7 @@ A plan that breaks a rule raises PlanCheckError, which names the rule, the thing
 from sfopt.check.certificate import PlanFacts, check_certificate, derive_facts
 from sfopt.check.constants import check_constants
 from sfopt.check.cover import check_cover
+from sfopt.check.order import check_order
 from sfopt.check.placement import check_banks, check_placement
 from sfopt.check.require import require
 from sfopt.check.residents import check_residents
@@ -33,4 +34,5 @@ def check_plan(plan: Plan, network: Network, device: Device) -> PlanFacts:
     check_dram(view)
     facts = derive_facts(view, moved)
     check_certificate(view, facts)
+    check_order(view)
     return facts

@@ -10,7 +10,7 @@ from sfopt.device import Device
 from sfopt.groups import Kind, Network
 from sfopt.host import host_reason
 from sfopt.pipeline import Result, mac_efficiency
-from sfopt.plan import Plan
+from sfopt.plan import Order, Plan
 
 __all__ = ["build_report", "host_ops", "import_notes", "report_json"]
 
@@ -86,7 +86,12 @@ def _solver(plan: Plan) -> dict[str, Any]:
         "bound": first.bound,
         "seconds": round(certificate.seconds, 3),
         "levels": [{**asdict(o), "status": str(o.status)} for o in certificate.objectives],
+        "order": None if plan.order is None else _order(plan.order),
     }
+
+
+def _order(order: Order) -> dict[str, int]:
+    return {"chosen": order.chosen, "tried": order.tried, "bound": order.bound}
 
 
 def _cycles(result: Result) -> dict[str, Any] | None:

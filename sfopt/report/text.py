@@ -29,6 +29,7 @@ def summary_lines(report: dict[str, Any]) -> list[str]:
         f"traffic   {planned['total']} bytes planned, {less:.1f} % less than the baseline's {dram['baseline']}",
         f"          {_parts_of(planned)}; compulsory {dram['compulsory']} without program",
         f"proof     {solver['method']}: {solver['status']}; {_levels(solver)}; {solver['seconds']:.2f} s",
+        *_order_lines(solver),
         f"sram      peak {sram['peak']} of {sram['capacity']} bytes",
     ]
     if report["cycles"]:
@@ -57,6 +58,17 @@ def _levels(solver: dict[str, Any]) -> str:
         proven = level["bound"] == level["value"]
         parts.append(f"{level['name']} {level['value']} ({'= bound' if proven else 'bound ' + str(level['bound'])})")
     return ", ".join(parts)
+
+
+def _order_lines(solver: dict[str, Any]) -> list[str]:
+    """Which order of the groups it is, and whether one of the others that were tried may allow less of the first objective."""
+    order = solver["order"]
+    if order is None:
+        return []
+    first, which = solver["levels"][0]["name"], "the model's own" if order["chosen"] == 1 else "not the model's own"
+    least = f"none of these has {first} below {order['bound']}"
+    verdict = "proven" if order["bound"] == solver["objective"] else "one may have less than this plan"
+    return [f"order     {order['chosen']} of {order['tried']} tried, {which}; {least} ({verdict})"]
 
 
 def _parts_of(planned: dict[str, int]) -> str:
