@@ -48,8 +48,8 @@ ROUNDING = 2e-6
 """Of the traffic: what the linear relaxation's sums in floating point may be off."""
 ALL_ORDERS = 24
 """Orders of a small network that are all tried."""
-WITHOUT = Switches(early_ends=False, bank_floors=False, step_cuts=False)
-PLAIN = Switches(bank_floors=False, step_cuts=False)
+WITHOUT = Switches(early_ends=False, in_place=False, bank_floors=False, step_cuts=False)
+PLAIN = Switches(in_place=False, bank_floors=False, step_cuts=False)
 UNKNOWN = "?"
 
 Saving = tuple[int, int]

@@ -26,7 +26,9 @@ from sfopt.plan import Status
 from sfopt.units import format_bytes, parse_size
 
 RESULTS = Path(__file__).parent / "results"
-NAMES = ("resnet50", "resnet152", "mobilenet_v2", "efficientnet_b1", "squeezenet", "resnet34", "yolov3", "retinanet")
+NAMES = (
+    "resnet50", "resnet152", "mobilenet_v2", "efficientnet_b1", "squeezenet", "resnet34", "yolov3", "retinanet", "efficientdet_d0",
+)  # fmt: skip
 
 
 def compare(name: str, network: Network, device: Device, seconds: float) -> tuple[str, bool]:

@@ -112,6 +112,16 @@ class Group:
         return tuple(dict.fromkeys([*(p.tensor for p in self.pieces), *extra]))
 
     @property
+    def replaceable(self) -> tuple[str, ...]:
+        """Maps of its output's shape that it reads once, element by element, each before it writes that element of the output.
+
+        The residual, and what a COPY of one piece copies. None is returned that the group reads in another way as well.
+        """
+        copied = [p.tensor for p in self.pieces] if self.kind is Kind.COPY and len(self.pieces) == 1 else []
+        every = [*(p.tensor for p in self.pieces), self.scale, self.residual]
+        return tuple(m for m in (*copied, self.residual) if m is not None and every.count(m) == 1)
+
+    @property
     def writes(self) -> tuple[str, ...]:
         """Every feature map it writes."""
         return self.host_outputs or (self.output,)

@@ -27,6 +27,8 @@ class Frame:
     spans: tuple[Span, ...]
     stays: tuple[Box, ...]
     tables: tuple[tuple[Way, ...], ...]
+    overs: tuple[tuple[tuple[str, str], ...], ...]
+    """For each step, the (operand, output) of which the output may take the operand's place."""
 
 
 def optimum(
@@ -38,21 +40,25 @@ def optimum(
     *,
     segments: bool = True,
     ends_early: bool = False,
+    in_place: bool = False,
     rereads: frozenset[str] = REREADS,
 ) -> tuple[int, ...] | None:
     """The least values of the levels in `order`, or None when nothing fits.
 
-    `segments`: of several groups as well; `ends_early`: resident maps may end at any of their readers; `rereads`: of REREADS, what
+    `segments`: of several groups as well; `ends_early`: resident maps may end at any of their readers; `in_place`: outputs may be
+    written over operands that end; `rereads`: of REREADS, what
     may be read again. Raises TooManyCasesError beyond `most` combinations or `nodes` of placement search.
     """
     known = order[: order.index("peak")]
     place, best = _Placer(network, device, Effort(nodes)), None
-    every = frames(network, device, segments=segments, ends_early=ends_early, rereads=rereads)
+    every = frames(network, device, segments=segments, ends_early=ends_early, in_place=in_place, rereads=rereads)
     for bound, frame, chosen in _in_order(every, device, known, most):
         if best is not None and bound > best[: len(known)]:
             break
-        height = place.height(frame, _boxes(frame, chosen), device.sram_bytes if best is None else best[len(known)])
-        if height is not None:
+        for boxes in _written_over(frame, _boxes(frame, chosen)):
+            height = place.height(frame, boxes, device.sram_bytes if best is None else best[len(known)])
+            if height is None:
+                continue
             values = {**combined(chosen), "peak": height}
             found = tuple(values[n] for n in order)
             best = found if best is None else min(best, found)
@@ -127,7 +133,9 @@ def _fits(frame: Frame, chosen: tuple[Way, ...], sram_bytes: int) -> bool:
         if step >= 0:
             own = chosen[step].own_bytes
             early = sum(p.size for p in chosen[step + 1].parts if p.early) if step < end else 0
-            held = sum(b.size for b in frame.stays if b.first <= step <= b.last)
+            held = sum(b.size for b in frame.stays if b.first <= step <= b.last) - _shared_bytes(
+                frame.stays, frame.overs[step]
+            )
             if own + early + held > sram_bytes:
                 return False
     return True
@@ -139,6 +147,7 @@ def frames(
     *,
     segments: bool = True,
     ends_early: bool = False,
+    in_place: bool = False,
     rereads: frozenset[str] = REREADS,
 ) -> Iterator[Frame]:
     """Every cut and residency for which all segments can run somehow."""
@@ -149,6 +158,10 @@ def frames(
         for lasts in product(*choices):
             held = {m: last for m, last in zip(free, lasts, strict=True) if last is not None}
             lives = {m: (_first(network, spans, m), last) for m, last in held.items()}
+            stays = tuple(Box(m, _whole_bytes(network, device, m), *life) for m, life in lives.items())
+            overs = tuple(
+                tuple(_pairs(network, span, step, lives)) if in_place else () for step, span in enumerate(spans)
+            )
             tables = []
             for step, span in enumerate(spans):
                 seen = frozenset(m for m, (first, last) in lives.items() if first <= step <= last)
@@ -157,10 +170,10 @@ def frames(
                 if key not in known:
                     known[key] = tuple(dict.fromkeys(ways(network, device, *key, rereads)))
                 room = device.sram_bytes - sum(_whole_bytes(network, device, m) for m in seen)
+                room += _shared_bytes(stays, overs[step])
                 tables.append(tuple(way for way in known[key] if way.own_bytes <= room))
             if all(tables):
-                stays = (Box(m, _whole_bytes(network, device, m), *life) for m, life in lives.items())
-                yield Frame(spans, tuple(stays), tuple(tables))
+                yield Frame(spans, stays, tuple(tables), overs)
 
 
 def _cuts(network: Network, *, segments: bool) -> Iterator[tuple[Span, ...]]:
@@ -223,9 +236,38 @@ def _boxes(frame: Frame, chosen: tuple[Way, ...]) -> list[Box]:
     return boxes
 
 
+def _pairs(network: Network, span: Span, step: int, lives: Mapping[str, tuple[int, int]]) -> Iterator[tuple[str, str]]:
+    """(operand, output) of a group alone: the operand is read in one way, element by element, and ends where the output begins."""
+    group, alone = network.groups[span[0]], span[0] == span[1]
+    if not alone or group.output not in lives or lives[group.output][0] != step:
+        return
+    read = [*(piece.tensor for piece in group.pieces), group.scale, group.residual]
+    element_wise = [group.residual, *([read[0]] if group.kind is Kind.COPY and len(group.pieces) == 1 else [])]
+    for tensor in element_wise:
+        if tensor is not None and read.count(tensor) == 1 and tensor in lives and lives[tensor][1] == step:
+            yield tensor, group.output
+
+
+def _shared_bytes(stays: Sequence[Box], pairs: Sequence[tuple[str, str]]) -> int:
+    """Bytes that a step needs less if one of its pairs has one place."""
+    return next((b.size for b in stays if pairs and b.name == pairs[0][1]), 0)
+
+
+def _written_over(frame: Frame, boxes: list[Box]) -> Iterator[list[Box]]:
+    """The boxes as they are, and with every choice of at most one pair a step made one box, called after all that are in it."""
+    for chosen in product(*((None, *pairs) for pairs in frame.overs)):
+        left = {b.name: b for b in boxes}
+        for operand, output in filter(None, chosen):
+            old = next(b for b in left.values() if operand in b.name.split("|"))
+            new = left.pop(output)
+            del left[old.name]
+            left[f"{old.name}|{output}"] = Box(f"{old.name}|{output}", old.size, old.first, new.last)
+        yield [*left.values()]
+
+
 def _apart(network: Network, frame: Frame, boxes: list[Box]) -> set[tuple[int, int]]:
     """Pairs of buffers that stream through one instruction."""
-    index = {b.name: i for i, b in enumerate(boxes)}
+    index = {name: i for i, b in enumerate(boxes) for name in b.name.split("|")}
     pairs = set[tuple[int, int]]()
     for step, (first, last) in enumerate(frame.spans):
         for group in network.groups[first : last + 1]:

@@ -10,7 +10,7 @@ from sfopt import cost
 from sfopt.device import Device, load_device
 from sfopt.groups import Network
 
-__all__ = ["heavy_case", "shared_case", "small_case", "tiny_device", "wide_case"]
+__all__ = ["heavy_case", "shared_case", "small_case", "sums_case", "tiny_device", "wide_case"]
 
 
 def small_case(seed: int) -> tuple[Network, Device]:
@@ -70,6 +70,25 @@ def shared_case(seed: int) -> tuple[Network, Device]:
     ends = [t for t in made[1:] if t not in read or (t == shared and r.random() < 0.2)]
     network = b.network(ends)
     return network, _tight_device(network, r, (0.1, 0.9))
+
+
+def sums_case(seed: int) -> tuple[Network, Device]:
+    """Sums and products of maps of one shape, one behind the other, and a scratchpad for a third to all of that."""
+    r = random.Random(seed)
+    b = GraphBuilder(f"sums{seed}", seed=seed)
+    channels = r.choice((3, 4, 8))
+    made = [b.input(channels, r.choice((4, 7, 10)), r.randint(2, 5))]
+    made.append(b.conv(made[0], channels))
+    for _ in range(r.randint(2, 3)):
+        y, other = made[-1], r.choice(made[:-1])
+        if r.random() < 0.5:
+            y = b.conv(y, channels, r.choice((1, 3)))
+        y = b.add(y, other) if r.random() < 0.7 else b.mul(y, other)
+        made.append(b.relu(y) if r.random() < 0.2 else y)
+    read = {name for op in b.ops for name in op.inputs}
+    ends = [t for t in made[1:] if t not in read or r.random() < 0.1]
+    network = b.network(ends)
+    return network, _tight_device(network, r, (0.3, 1.0))
 
 
 def _tight_device(network: Network, r: random.Random, share: tuple[float, float]) -> Device:

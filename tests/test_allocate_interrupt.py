@@ -56,7 +56,7 @@ def test_the_best_placement_so_far_comes_back(monkeypatch: pytest.MonkeyPatch) -
     network, device = resnet50(), load_device("kcu1500")
     peaks = list[int]()
 
-    def placed_high(search, layout):
+    def placed_high(search, choice, layout):
         if peaks:
             raise KeyboardInterrupt
         lower = replace(device, banks=device.banks - 1)
@@ -64,7 +64,7 @@ def test_the_best_placement_so_far_comes_back(monkeypatch: pytest.MonkeyPatch) -
         assert found.offsets is not None
         peaks.append(found.peak_bytes + device.bank_bytes)
         raised = tuple(o + device.bank_bytes for o in found.offsets)
-        return PlacementResult(raised, peaks[0], 0), Cut(0, frozenset(), {})
+        return PlacementResult(raised, peaks[0], 0), Cut(0, {}, {}, {})
 
     monkeypatch.setattr(optimal, "_place", placed_high)
     found = plan(network, device)

@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 from brute_force import TooManyCasesError, optimum
 from networks import GraphBuilder, efficientnet_b0, mobilenet_v2, random_network, resnet50
-from small_cases import heavy_case, shared_case, small_case, wide_case
+from small_cases import heavy_case, shared_case, small_case, sums_case, wide_case
 
 from sfopt import cost
 from sfopt.allocate import OBJECTIVES, Switches, optimal, plan, pricing
+from sfopt.allocate.choice import LEVELS
 from sfopt.check import check_plan
 from sfopt.cost import compulsory_bytes
 from sfopt.device import Device, load_device
@@ -54,6 +55,7 @@ def compare(
                 nodes=20_000,
                 segments=switches.segments,
                 ends_early=switches.early_ends,
+                in_place=switches.in_place,
                 rereads=frozenset(name for name, on in kinds if on),
             )
         except TooManyCasesError:
@@ -167,6 +169,48 @@ def test_early_ends_are_found_where_they_pay(objective: str) -> None:
         assert shorter < whole
 
 
+@pytest.mark.parametrize("objective", ["traffic", "latency"])
+@pytest.mark.parametrize("block", range(2))
+def test_optimum_of_sums_equals_enumeration(objective: str, block: int) -> None:
+    compared, feasible = compare(range(block * 30, block * 30 + 30), objective=objective, case=sums_case)
+    assert compared >= 22
+    assert feasible >= 18
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("objective", ["traffic", "latency"])
+@pytest.mark.parametrize("block", range(10))
+def test_optimum_of_sums_equals_enumeration_on_hundreds(objective: str, block: int) -> None:
+    compared, feasible = compare(range(100 + block * 100, 200 + block * 100), objective=objective, case=sums_case)
+    assert compared >= 70
+    assert feasible >= 60
+
+
+IN_PLACE_PAYS = {"traffic": (22, 26), "cycles": (5, 20, 21), "peak": (13, 17, 58)}
+"""Seeds of sums by the first level that writing over operands lowers."""
+
+
+@pytest.mark.parametrize("level", IN_PLACE_PAYS)
+def test_operands_are_written_over_where_it_pays(level: str) -> None:
+    seeds = IN_PLACE_PAYS[level]
+    for on in (True, False):
+        assert compare(seeds, Switches(in_place=on), case=sums_case) == (len(seeds), len(seeds))
+    for seed in seeds:
+        network, device = sums_case(seed)
+        apart = solved(network, device, Switches(in_place=False), "traffic")
+        over = solved(network, device, Switches(), "traffic")
+        lower = [name for name, a, b in zip(LEVELS, over or (), apart or (), strict=True) if a < b]
+        assert lower[0] == level
+
+
+def test_cuts_among_maps_written_over_leave_the_optimum_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every cut from a bisection of the whole, with and without floors of single steps."""
+    monkeypatch.setattr(optimal, "WINDOWS", ())
+    for switches in (Switches(), Switches(bank_floors=False), Switches(step_cuts=False, bank_floors=False)):
+        compared, _ = compare(range(60, 85), switches, case=sums_case)
+        assert compared >= 18
+
+
 ALL_OFF = Switches(**{f.name: False for f in fields(Switches)})
 
 
@@ -180,9 +224,11 @@ ALL_OFF = Switches(**{f.name: False for f in fields(Switches)})
     ids=str,
 )
 def test_switches_leave_the_optimum_alone(switches: Switches) -> None:
-    """`segments` and `early_ends` are none of the tricks: without them, the enumeration has none either."""
+    """`segments`, `early_ends` and `in_place` are none of the tricks: without them, the enumeration has none either."""
     compared, _ = compare(range(400, 420), switches)
+    more, _ = compare(range(400, 408), switches, case=sums_case)
     assert compared >= 10
+    assert more >= 5
 
 
 @pytest.mark.parametrize("words", [9, 14])

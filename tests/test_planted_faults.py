@@ -135,6 +135,7 @@ def test_a_shifted_offset_is_caught_by_the_plan_checker(result: Result) -> None:
 
 
 def test_an_overlapping_placement_is_caught_by_the_plan_checker(result: Result) -> None:
+    """Every two resident maps that meet, but for an output and an operand that it may be written over."""
     network, device = result.imported.network, result.options.device
     resident = [b for b in result.plan.buffers if b.role is Role.RESIDENT]
     pairs = [
@@ -142,6 +143,7 @@ def test_an_overlapping_placement_is_caught_by_the_plan_checker(result: Result) 
         for a in resident
         for b in resident
         if a is not b and a.first_step <= b.last_step and b.first_step <= a.last_step
+        if not any({a.content, b.content} == {m, g.output} for g in network.groups for m in g.replaceable)
     ]
     assert pairs
     for a, b in pairs:

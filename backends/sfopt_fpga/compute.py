@@ -216,7 +216,9 @@ class _Instruction:
         return params
 
     def _check_banks(self) -> None:
-        """No two streams of one instruction touch one bank, but an input that is its own residual is read once."""
+        """No two streams of one instruction touch one bank, but an input that is its own residual is read once, and an output may
+        be written over the residual, or over the input of a COPY: each byte is read before it is written.
+        """
         for i, (name, base, banks) in enumerate(self.streams):
             for other, other_base, other_banks in self.streams[:i]:
                 once = (
@@ -224,8 +226,19 @@ class _Instruction:
                     and base == other_base
                     and self.setup["kind"] == ComputeKind.COPY
                 )
-                if banks & other_banks and not once:
+                over = name == "output" and self._is_written_over(other)
+                if banks & other_banks and not once and not over:
                     raise self.access.step.fault(f"{other} and {name} are both in bank {min(banks & other_banks)}")
+
+    def _is_written_over(self, operand: str) -> bool:
+        """Whether each element of the output has the address of the same element of an operand."""
+        fields = self.fields
+        target = (fields["out_base"], fields["out_ring"], fields["out_pixel_words"], fields["out_channel"])
+        if operand == "residual":
+            words = _words(self.setup["out_channels"], self.computer.scratchpad)
+            return target == (fields["residual_base"], fields["residual_ring"], words, 0)
+        copied = operand == "input" and self.setup["kind"] == ComputeKind.COPY
+        return copied and target == (fields["x_base"], fields["x_ring"], fields["x_pixel_words"], 0)
 
 
 def _words(channels: int, scratchpad: Scratchpad) -> int:

@@ -2,10 +2,11 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import combinations
 
 from sfopt.allocate.options import Block, Option, bank_floor
 from sfopt.allocate.problem import Choice, Problem
-from sfopt.allocate.rectangles import Layout, rectangles
+from sfopt.allocate.rectangles import Layout, Rectangle, rectangles
 from sfopt.allocate.stack import stack_height
 
 __all__ = ["Cut", "StepFloor", "covers", "cut_from", "step_floors", "weaker"]
@@ -18,25 +19,30 @@ Span = tuple[int, int]
 class Cut:
     """Maps `resident` together with `blocks`, each at least this large, cannot be placed below `height_bytes`.
 
-    Maps are held to the reader that is given, or longer. Blocks belong to segments that hold at least the groups of their span.
+    Maps are held to the reader that is given, or longer. Blocks belong to segments that hold at least the groups of their span; a
+    span without blocks is one that some segment has to hold for two of the maps to meet.
+    Among the maps, exactly those `in_place` are written over, by the output of the group. A map that shares its place with one that
+    is not among them has one more demand to meet: a placement of both is one of it alone.
     """
 
     height_bytes: int
     resident: Mapping[str, int]
     blocks: Mapping[Span, tuple[Block, ...]]
+    in_place: Mapping[int, str]
 
 
 @dataclass(frozen=True)
 class StepFloor:
     """While `resident` are held and the next segment has the `early` blocks, an option of this key reaches `heights[option]`.
 
-    Maps are held to the reader that is given, or longer.
+    Maps are held to the reader that is given, or longer. `over` is the map over which the option's group writes, if any.
     """
 
     key: tuple[int, int, frozenset[str]]
     resident: Mapping[str, int]
     early: tuple[Block, ...]
     heights: Mapping[Option, int]
+    over: str | None
 
 
 def covers(option: Option, block: Block) -> bool:
@@ -69,14 +75,15 @@ def _floor(problem: Problem, choice: Choice, first: int, options: Sequence[Optio
     lives = {m: problem.life(choice, m) for m in sorted(choice.resident)}
     held = {m: dies for m, (born, dies) in lives.items() if born <= chosen.last and first <= dies}
     early = tuple(b for b in following.blocks if b.early) if following else ()
+    over = {first: choice.in_place[first]} if first in choice.in_place else {}
     heights = dict[Option, int]()
     for option in options:
         if option.key == chosen.key:
             local = {first: option} | ({option.last + 1: following} if following else {})
-            partial = Choice(local, choice.resident, choice.ends)
+            partial = Choice(local, choice.resident, choice.ends, over)
             layout, step = rectangles(problem, partial), problem.spans(partial).index((first, option.last))
             heights[option] = stack_height(layout.part(layout.live_at(step, step)), problem.device.bank_bytes)
-    return StepFloor(chosen.key, held, early, heights)
+    return StepFloor(chosen.key, held, early, heights, over.get(first))
 
 
 def cut_from(problem: Problem, choice: Choice, layout: Layout, height_bytes: int) -> Cut:
@@ -87,7 +94,20 @@ def cut_from(problem: Problem, choice: Choice, layout: Layout, height_bytes: int
         if r.option is not None:
             span = (r.option.first, r.option.last)
             blocks[span] = (*blocks.get(span, ()), r.block)
-    return Cut(height_bytes, maps, blocks)
+    for a, b in combinations([(r, _groups(problem, choice, r)) for r in layout.items], 2):
+        (early, (_, end)), (late, (begin, _)) = sorted((a, b), key=lambda item: item[1])
+        if early.meets(late) and end < begin:
+            blocks.setdefault((end, begin), ())
+    names = [r.name for r in layout.items]
+    over = {problem.network.producers[names[output]]: names[operand] for operand, output in layout.over}
+    return Cut(height_bytes, maps, blocks, over)
+
+
+def _groups(problem: Problem, choice: Choice, r: Rectangle) -> Span:
+    """First and last group of a map's life in the choice; of a block's segment, the group before it if the block is early."""
+    if r.option is None:
+        return problem.life(choice, r.name)
+    return r.option.first - r.block.early, r.option.last
 
 
 def weaker(layout: Layout, options: Sequence[Option], index: int) -> Iterator[Layout]:

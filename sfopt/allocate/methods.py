@@ -10,10 +10,9 @@ from sfopt.allocate.first_fit import peak_of
 from sfopt.allocate.heuristics import HEURISTICS
 from sfopt.allocate.linear import Limits
 from sfopt.allocate.one_by_one import Placed
-from sfopt.allocate.optimal import Outcome, Progress, Solution, solve
+from sfopt.allocate.optimal import Outcome, Progress, Solution, judged, solve
 from sfopt.allocate.problem import Problem
 from sfopt.allocate.switches import Switches
-from sfopt.cost import compulsory_bytes
 from sfopt.device import Device
 from sfopt.errors import InfeasibleError, TimeLimitError
 from sfopt.groups import Network
@@ -73,12 +72,9 @@ def _in_less(problem: Problem, request: Request, start: float, outcome: Outcome)
         raise TimeLimitError(f"no plan of at most {request.traffic_limit} bytes was found {when}, nor a proof of none")
     if placed is None:
         placed = HEURISTICS["greedy-size"].place(problem, request.limits.seed)
-    objectives, exact = list[Objective](), True
-    for o in _objectives(request, problem, placed, Status.FEASIBLE):
-        bound = min(o.value, max(o.bound, outcome.bounds.get(o.name, 0))) if exact else 0
-        exact = exact and bound == o.value
-        objectives.append(replace(o, bound=bound, status=Status.OPTIMAL if bound == o.value else Status.FEASIBLE))
-    return Solution(placed.choice, placed.layout, placed.offsets, tuple(objectives), outcome.rounds)
+    bounds = {**outcome.bounds, "traffic": max(problem.compulsory_bytes, outcome.bounds.get("traffic", 0))}
+    objectives = judged(request.order, _values(problem, placed), bounds)
+    return Solution(placed.choice, placed.layout, placed.offsets, objectives, outcome.rounds)
 
 
 def _in_fewer_banks(request: Request, start: float) -> Placed | None:
@@ -104,24 +100,26 @@ def _heuristic(name: str, place: Callable[[Problem, int], Placed]) -> Callable[[
         start = time.monotonic()
         problem = Problem.build(request.network, request.device, request.switches)
         placed = place(problem, request.limits.seed)
-        objectives = _objectives(request, problem, placed, Status.HEURISTIC)
+        values, bounds = _values(problem, placed), {"traffic": problem.compulsory_bytes}
+        objectives = tuple(_unproven(n, values[n], bounds.get(n, 0)) for n in request.order)
         certificate = Certificate(name, Status.HEURISTIC, objectives, _seconds(start))
         return assemble(problem, placed.choice, placed.layout, placed.offsets, certificate)
 
     return make
 
 
-def _objectives(request: Request, problem: Problem, placed: Placed, status: Status) -> tuple[Objective, ...]:
-    """What a placed choice reaches. Traffic is never below what is compulsory; that alone can prove a heuristic's traffic."""
-    values = {
+def _unproven(name: str, value: int, bound: int) -> Objective:
+    """Traffic is never below what is compulsory; that alone can prove a heuristic's traffic."""
+    return Objective(name, value, bound, Status.OPTIMAL if bound == value else Status.HEURISTIC)
+
+
+def _values(problem: Problem, placed: Placed) -> dict[str, int]:
+    """What a placed choice reaches, by level."""
+    return {
         "traffic": problem.traffic(placed.choice),
         "cycles": problem.cycles(placed.choice),
         "peak": peak_of(placed.layout, placed.offsets),
     }
-    bounds = {"traffic": compulsory_bytes(request.network), "cycles": 0, "peak": 0}
-    return tuple(
-        Objective(n, values[n], bounds[n], Status.OPTIMAL if bounds[n] == values[n] else status) for n in request.order
-    )
 
 
 def _seconds(start: float) -> float:

@@ -24,7 +24,7 @@ from sfopt.allocate.switches import Switches
 from sfopt.errors import InfeasibleError
 from sfopt.plan import Objective, Status
 
-__all__ = ["Outcome", "Progress", "Solution", "first_bound", "solve", "traffic_bound"]
+__all__ = ["Outcome", "Progress", "Solution", "first_bound", "judged", "solve", "traffic_bound"]
 
 Progress = Callable[[str, int, int], None]
 """Called with a level's name, its best value and its bound."""
@@ -284,13 +284,18 @@ def _better(search: _Search, best: Solution | None, found: Solution, peak_bytes:
         old = {o.name: o.value for o in best.objectives}
         if [old[n] for n in search.order] <= [values[n] for n in search.order]:
             values, found = old, Solution(best.choice, best.layout, best.offsets, (), found.iterations)
+    objectives = judged(search.order, values, search.bounds)
+    return Solution(found.choice, found.layout, found.offsets, objectives, found.iterations)
+
+
+def judged(order: Sequence[str], values: Mapping[str, int], bounds: Mapping[str, int]) -> tuple[Objective, ...]:
+    """Levels with what is proven of each, given that the levels before it are at their bounds; nothing is where one is not."""
     objectives, exact = list[Objective](), True
-    for name in search.order:
-        bound = min(values[name], search.bounds.get(name, 0)) if exact else 0
-        status = Status.OPTIMAL if bound == values[name] else Status.FEASIBLE
-        objectives.append(Objective(name, values[name], bound, status))
-        exact = exact and status is Status.OPTIMAL
-    return Solution(found.choice, found.layout, found.offsets, tuple(objectives), found.iterations)
+    for name in order:
+        bound = min(values[name], bounds.get(name, 0)) if exact else 0
+        exact = bound == values[name]
+        objectives.append(Objective(name, values[name], bound, Status.OPTIMAL if exact else Status.FEASIBLE))
+    return tuple(objectives)
 
 
 def _explain(search: _Search, choice: Choice, layout: Layout, bound_bytes: int) -> Cut | None:

@@ -34,13 +34,14 @@ class Placement:
 
     def __init__(self, layout: Layout, device: Device, target_bytes: int, seed: int, *, constructive: bool = True):
         """`target_bytes` is a proven lower bound: reaching it ends the search."""
-        self._count, self._target_bytes = len(layout.items), target_bytes
+        merged, self._place = layout.merged()
+        self._target_bytes = target_bytes
         self._hopeless = target_bytes > device.sram_bytes
         self._packer = Packer(
-            [Interval(str(i), r.first, r.last + 1, r.size_bytes) for i, r in enumerate(layout.items)],
+            [Interval(str(i), r.first, r.last + 1, r.size_bytes) for i, r in enumerate(merged.items)],
             device.sram_bytes,
             seed,
-            apart=layout.apart,
+            apart=merged.apart,
             bank_bytes=device.bank_bytes,
             constructive=constructive,
         )
@@ -56,7 +57,7 @@ class Placement:
         bound_bytes = max(self._target_bytes, self._packer.bound_bytes)
         if found is None:
             return PlacementResult(None, 0, bound_bytes)
-        offsets, peak_bytes = tuple(found[str(i)] for i in range(self._count)), self._packer.peak_bytes
+        offsets, peak_bytes = tuple(found[str(i)] for i in self._place), self._packer.peak_bytes
         return PlacementResult(offsets, peak_bytes, min(bound_bytes, peak_bytes))
 
 

@@ -27,6 +27,8 @@ class Choice:
     resident: frozenset[str]
     ends: Mapping[str, int] = field(default_factory=dict)
     """Resident map -> the last reader that sees it resident, where that is not its last reader: those behind read it back."""
+    in_place: Mapping[int, str] = field(default_factory=dict)
+    """Group, a segment of its own -> the resident map ending there whose place its resident output takes."""
 
 
 @dataclass(frozen=True)
@@ -49,9 +51,9 @@ class Problem:
 
     @cached_property
     def singles(self) -> Mapping[int, tuple[Option, ...]]:
-        """All options of each group alone that the heuristics choose from: they read no input again."""
+        """All options of each group alone that the heuristics choose from: they read no input again and write over none."""
         groups = (g for g in self.network.groups if g.kind is not Kind.HOST)
-        switches = replace(self.switches, reread_inputs=False)
+        switches = replace(self.switches, reread_inputs=False, in_place=False)
         return {g.index: single_options(self.network, g, self.device, switches) for g in groups}
 
     @cached_property

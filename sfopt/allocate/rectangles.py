@@ -1,7 +1,7 @@
 """Data of the placement: rectangles in (step, address), and which pairs of them must lie in disjoint banks."""
 
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 
 from sfopt.allocate.options import Block, Option, operand_sets
@@ -33,17 +33,36 @@ class Rectangle:
 
 @dataclass(frozen=True)
 class Layout:
-    """Rectangles, and the pairs of indices (smaller first) that may not share a bank."""
+    """Rectangles, the pairs of indices (smaller first) that may not share a bank, and those (operand, output) with one offset.
+
+    An output begins at the step at which the operand ends that it is written over; both have one size.
+    """
 
     items: tuple[Rectangle, ...]
     apart: frozenset[tuple[int, int]]
+    over: frozenset[tuple[int, int]] = frozenset()
 
     def part(self, wanted: Iterable[int]) -> "Layout":
         """The layout of some of the items only, in their order here."""
         kept = sorted(wanted)
         new = {old: i for i, old in enumerate(kept)}
         pairs = frozenset((new[a], new[b]) for a, b in self.apart if a in new and b in new)
-        return Layout(tuple(self.items[i] for i in kept), pairs)
+        over = frozenset((new[a], new[b]) for a, b in self.over if a in new and b in new)
+        return Layout(tuple(self.items[i] for i in kept), pairs, over)
+
+    def merged(self) -> tuple["Layout", tuple[int, ...]]:
+        """The layout with each chain of items that are written over each other as one; and for each item its index there.
+
+        The one lives from the first item's first step to the last one's last, without a gap, apart from whatever any of them is.
+        """
+        head = list(range(len(self.items)))
+        for operand, output in sorted(self.over, key=lambda pair: self.items[pair[1]].first):
+            head[output] = head[operand]
+        heads = sorted(set(head))
+        last = {h: max(r.last for r, mine in zip(self.items, head, strict=True) if mine == h) for h in heads}
+        place = tuple(heads.index(h) for h in head)
+        pairs = {(min(place[a], place[b]), max(place[a], place[b])) for a, b in self.apart}
+        return Layout(tuple(replace(self.items[h], last=last[h]) for h in heads), frozenset(pairs)), place
 
     def live_at(self, first: int, last: int) -> list[int]:
         """Indices of the items live at some step of `first..last`."""
@@ -68,7 +87,10 @@ def rectangles(problem: Problem, choice: Choice) -> Layout:
         for block in option.blocks if option is not None else ():
             suffix = f".{block.role.value}" if block.role in (Role.WEIGHTS, Role.PARAMETERS) else ""
             items.append(Rectangle(f"{step}:{block.content}{suffix}", option, block, step - block.early, step))
-    return Layout(tuple(items), _apart(problem, choice, {item.name: i for i, item in enumerate(items)}))
+    index = {item.name: i for i, item in enumerate(items)}
+    outputs = {g: problem.network.groups[g].output for g in choice.in_place}
+    over = frozenset((index[m], index[outputs[g]]) for g, m in choice.in_place.items())
+    return Layout(tuple(items), _apart(problem, choice, index) - over - {(b, a) for a, b in over}, over)
 
 
 def held_rectangles(problem: Problem, resident: Collection[str]) -> Layout:

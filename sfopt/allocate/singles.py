@@ -51,7 +51,7 @@ def single_options(
     """
     if group.kind is Kind.HOST:
         return ()
-    maker, found = _Maker(network, group, device, reread_inputs=switches.reread_inputs), list[Option]()
+    maker, found = _Maker(network, group, device, switches), list[Option]()
     for pattern in patterns(network, [m for m in maker.maps if can_be_resident(network, m)]):
         if keys is None or (group.index, group.index, pattern) in keys:
             options = maker.options(pattern, lean=lean and switches.drop_dominated)
@@ -63,8 +63,8 @@ def single_options(
 class _Maker:
     """Builds the options of one group."""
 
-    def __init__(self, network: Network, group: Group, device: Device, *, reread_inputs: bool) -> None:
-        self.network, self.group, self.device, self.reread_inputs = network, group, device, reread_inputs
+    def __init__(self, network: Network, group: Group, device: Device, switches: Switches) -> None:
+        self.network, self.group, self.device, self.switches = network, group, device, switches
         self.maps = tuple(dict.fromkeys([*group.reads, group.output]))
         self.out = network.maps[group.output]
         self.height = rows_to_run(network, group)
@@ -100,7 +100,7 @@ class _Maker:
         ways = [(WeightMode.RESIDENT, channels)]
         if self.group.kind is Kind.CONV and self.group.conv_groups == 1:
             modes = [WeightMode.STREAMED] if bands == 1 else [WeightMode.REREAD]
-            if bands > 1 and self.reread_inputs:
+            if bands > 1 and self.switches.reread_inputs:
                 modes.append(WeightMode.INPUT_REREAD)
             lanes = self.device.lanes_out
             tiles = [lanes << k for k in range(channels.bit_length()) if lanes << k < channels]
@@ -216,13 +216,16 @@ class _Maker:
         return RowSchedule(feed_first(fmap, [(group, run)]), step, fmap.height)
 
     def _floor(self, resident: frozenset[str], blocks: tuple[Block, ...]) -> int:
+        """Of the operands in disjoint banks, the output over another operand where it may be."""
         sizes = {m: self.network.maps[m].height * map_row_bytes(self.network.maps[m], self.device) for m in resident}
         sizes |= {b.content: b.size_bytes for b in blocks if b.role in (Role.INPUT, Role.OUTPUT)}
         weights = next((b for b in blocks if b.role is Role.WEIGHTS), None)
         if weights is not None:
             sizes["\0weights"] = weights.size_bytes
         sets = operand_sets(self.group, None if weights is None else "\0weights")
-        return max(bank_floor([sizes[n] for n in names], self.device.bank_bytes) for names in sets)
+        if self.switches.in_place and self.group.output in resident and resident.intersection(self.group.replaceable):
+            del sizes[self.group.output]
+        return max(bank_floor([sizes[n] for n in names if n in sizes], self.device.bank_bytes) for names in sets)
 
 
 def _same(body: Body) -> Body:

@@ -14,6 +14,7 @@ MAX_STACK = 12
 
 def stack_height(layout: Layout, bank_bytes: int) -> int:
     """Least highest byte of the layout's items if they are all live at once; the sum of sizes when there are too many of them."""
+    layout, _ = layout.merged()
     sizes = [r.size_bytes for r in layout.items]
     if len(sizes) > MAX_STACK:
         return sum(sizes)

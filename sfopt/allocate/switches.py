@@ -17,6 +17,8 @@ class Switches:
     """Let a group alone run all its bands again for each tile of its weights. Not a trick either."""
     reread_weights: bool = True
     """Let one or two groups of a segment read their weights again in every band. Nor is this."""
+    in_place: bool = True
+    """Let a group of a segment of its own write over a resident operand that ends there. No trick: it adds plans."""
     drop_dominated: bool = True
     """Leave out options that another option of the same pattern beats or equals in every buffer and every cost term."""
     bank_floors: bool = True

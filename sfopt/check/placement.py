@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import combinations
 
+from sfopt.check.in_place import written_over
 from sfopt.check.require import broken, require
 from sfopt.check.view import View
 from sfopt.groups import Group
@@ -25,12 +26,15 @@ class Span:
 
 
 def check_placement(view: View) -> None:
-    """Rule 5: whole words, inside the scratchpad, apart."""
+    """Rule 5: whole words, inside the scratchpad, apart. Where an operand is written over, the output stands for both."""
     word, have = view.device.word_bytes, view.device.sram_bytes
     for b in view.plan.buffers:
         require(b.offset >= 0 and b.offset % word == 0, 5, f"`{b.name}` is at {b.offset}, needs a multiple of {word}")
         require(b.end <= have, 5, f"`{b.name}` ends at {b.end}, scratchpad has {have} bytes")
-    require_apart((Span(b.offset, b.end, b.name, b.first_step, b.last_step) for b in view.plan.buffers), 5)
+    pairs = [written_over(view, step) for step, _, _ in view.segments]
+    gone = {pair[0].name for pair in pairs if pair is not None}
+    spans = (Span(b.offset, b.end, b.name, b.first_step, b.last_step - (b.name in gone)) for b in view.plan.buffers)
+    require_apart((s for s in spans if s.first <= s.last), 5)
 
 
 def require_apart(spans: Iterable[Span], rule: int) -> None:
@@ -57,11 +61,13 @@ def require_apart(spans: Iterable[Span], rule: int) -> None:
 def check_banks(view: View) -> None:
     """Rule 6, instruction by instruction: one for each piece of each group."""
     for step, _, groups in view.segments:
+        exempt = written_over(view, step)
         for group in groups:
             for piece in group.pieces:
                 operands = _operands(view, step, group, piece.tensor)
                 for a, b in combinations(operands, 2):
-                    _require_other_banks(a, b, view.device.bank_bytes, f"`{group.name}` in segment {step}")
+                    if (a, b) != exempt:
+                        _require_other_banks(a, b, view.device.bank_bytes, f"`{group.name}` in segment {step}")
 
 
 def _operands(view: View, step: int, group: Group, primary: str) -> list[Buffer]:

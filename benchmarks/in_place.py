@@ -1,0 +1,112 @@
+"""What outputs that are written over operands gain: the least scratchpad, and all levels in small ones, with and without.
+
+    python benchmarks/in_place.py [--cache DIR] [--out DIR] [--device NAME] [NAME|FILE.onnx ...]
+
+For each network: the plan with the least peak among those of the compulsory traffic, for two sizes of banks, and the plan with the
+least traffic in each small scratchpad, each level with its proven bound, and how many outputs are written over an operand. Writes
+`in_place.json` and `in_place.md` after every network.
+"""
+
+import argparse
+import json
+import os
+import platform
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from models import NETWORKS, build_onnx
+
+from sfopt.allocate import Switches, plan
+from sfopt.check import check_plan
+from sfopt.check.in_place import written_over
+from sfopt.check.view import View
+from sfopt.device import Device, load_device
+from sfopt.errors import InfeasibleError
+from sfopt.groups import Network
+from sfopt.importer import import_model
+from sfopt.units import format_bytes
+
+RESULTS = Path(__file__).parent / "results"
+NAMES = ("resnet34", "resnet50", "mobilenet_v2")
+SIZES = tuple(k << 10 for k in (384, 512, 1024))
+LEVELS = ("traffic", "cycles", "peak")
+ROOM = 2 << 20
+"""A scratchpad that is no limit, in banks smaller than the device's own: what is least depends on the banks."""
+
+
+def point(network: Network, device: Device, objective: str, seconds: float, *, in_place: bool) -> dict[str, Any] | None:
+    """Values and bounds of a checked plan, and the time it took; None where nothing fits."""
+    start = time.perf_counter()
+    try:
+        found = plan(network, device, objective=objective, time_limit_s=seconds, switches=Switches(in_place=in_place))
+    except InfeasibleError:
+        return None
+    wall = time.perf_counter() - start
+    check_plan(found, network, device)
+    view = View(found, network, device)
+    count = sum(written_over(view, step) is not None for step in range(len(found.segments)))
+    levels = {o.name: {"value": o.value, "bound": o.bound} for o in found.certificate.objectives}
+    return {"levels": levels, "written_over": count, "seconds": round(wall, 2)}
+
+
+def table(results: dict[str, dict[str, Any]], device: Device, machine: str) -> list[str]:
+    """The Markdown page."""
+    lines = [
+        f"# Outputs written over operands on `{device.name}`",
+        "",
+        f"Measured on {machine}. Values without and with; `*`: not proven to be the least given the levels before it. The peak",
+        "is minimised first in the lines of the least scratchpad, last in the others.",
+        "",
+        "| network | scratchpad | traffic, bytes | cycles | peak, bytes | written over | seconds |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    for name, points in results.items():
+        for size, (without, given) in points.items():
+            if without is None or given is None:
+                lines.append(f"| {name} | {size} | fits: {without is not None}, {given is not None} | | | | |")
+                continue
+            cells = [_cell(without["levels"][level], given["levels"][level]) for level in LEVELS]
+            rest = f"{given['written_over']} | {without['seconds']}, {given['seconds']}"
+            lines.append(f"| {name} | {size} | {' | '.join(cells)} | {rest} |")
+    return lines
+
+
+def _cell(without: dict[str, int], given: dict[str, int]) -> str:
+    before, after = (f"{o['value']:,}{'' if o['value'] == o['bound'] else '*'}" for o in (without, given))
+    share = 100 * (1 - given["value"] / without["value"])
+    return before if before == after else f"{before} -> {after} ({abs(share):.1f} % {'less' if share > 0 else 'more'})"
+
+
+def main() -> None:
+    """Run and write both result files."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument(
+        "networks", nargs="*", metavar="NAME|FILE.onnx", help=f"of {', '.join(NETWORKS)}, or a model file"
+    )
+    parser.add_argument("--device", default="kcu1500")
+    parser.add_argument("--cache", type=Path, default=Path(tempfile.gettempdir()) / "sfopt-networks")
+    parser.add_argument("--out", type=Path, default=RESULTS)
+    parser.add_argument("--seconds", type=float, default=120.0, help="time limit of one plan")
+    arguments = parser.parse_args()
+    device, results = load_device(arguments.device), dict[str, dict[str, Any]]()
+    machine = f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}"
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    for name in arguments.networks or NAMES:
+        path = Path(name) if name.endswith(".onnx") else build_onnx(name, arguments.cache)
+        network, mine = import_model(path).network, dict[str, Any]()
+        roomy, small = (device, device.with_sram(ROOM)), [device.with_sram(s) for s in SIZES]
+        cases = {f"least, banks of {format_bytes(d.bank_bytes)}": (d, "sram") for d in roomy}
+        cases |= {format_bytes(d.sram_bytes): (d, "traffic") for d in small}
+        for size, (used, objective) in cases.items():
+            mine[size] = [point(network, used, objective, arguments.seconds, in_place=on) for on in (False, True)]
+            print(path.stem, size, json.dumps(mine[size]), flush=True)
+        results[path.stem] = mine
+        data = {"machine": machine, "device": device.name, "seconds": arguments.seconds, "networks": results}
+        (arguments.out / "in_place.json").write_text(json.dumps(data, indent=1) + "\n")
+        (arguments.out / "in_place.md").write_text("\n".join(table(results, device, machine)) + "\n")
+
+
+if __name__ == "__main__":
+    main()
