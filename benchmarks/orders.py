@@ -24,7 +24,7 @@ HEADER = """# What other topological orders of the groups gain
 
 Measured on {machine}, `benchmarks/orders.py --orders {orders}`, device `{device}`; the program's own fetches are not counted.
 
-| network | scratchpad | own order, bytes | best order, bytes | gain | cycles own, best | order | proven of all tried | seconds own, best |
+| network | scratchpad | bytes, own order | bytes, best | gain | cycles: own, best | order | proven of all | seconds: own, best |
 | --- | --- | --- | --- | --- | --- | --- | --- | --- |
 """
 

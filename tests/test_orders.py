@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from networks import GraphBuilder, random_network
 from small_cases import shared_case
 
-from sfopt.allocate import OBJECTIVES, plan, plan_in_orders
+from sfopt.allocate import OBJECTIVES, in_orders, plan, plan_in_orders
 from sfopt.allocate.linear import Limits
 from sfopt.allocate.optimal import first_bound
 from sfopt.allocate.problem import Problem
@@ -241,6 +241,23 @@ def test_out_of_time_the_own_order_is_planned() -> None:
     assert made.order == OrderChosen(1, 1, made.certificate.objectives[0].bound, ())
     assert other == network
     check_plan(made, network, device)
+
+
+def test_ctrl_c_goes_on_with_the_orders_that_have_a_bound(forked: Network, monkeypatch: pytest.MonkeyPatch) -> None:
+    device, calls = load_device("sim8").with_sram(4 << 10), list[str]()
+
+    def interrupted(problem: Problem, name: str, *rest: object) -> int:
+        calls.append(name)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return first_bound(problem, name, *rest)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(in_orders, "first_bound", interrupted)
+    other, best = plan_in_orders(forked, device, 8)
+    check_plan(best, other, device)
+    assert best.order is not None
+    assert best.order.tried == 2
+    assert best.order.bound == best.traffic_bytes
 
 
 @pytest.mark.parametrize(

@@ -48,7 +48,7 @@ class _Tried:
 
 
 def best_of_orders(request: Request, orders: int) -> tuple[Network, Plan]:
-    """The network in the best of at most `orders` orders, and the plan for it. Of equal orders the first is taken.
+    """The network in the best of at most `orders` orders, and the plan for it. Of equal plans the first order's is taken.
 
     Only orders whose bound is proven in half the time are tried. Raises InfeasibleError if no order has a plan, TimeLimitError if
     none was found. Ctrl-C while bounds are proven goes on with the orders that have one.
