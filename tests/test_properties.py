@@ -154,9 +154,9 @@ def widened(side: int = 16) -> Network:
 def test_a_map_larger_than_the_scratchpad_crosses_twice_or_never(
     sram_bytes: int, segments: bool, middle_crossings: int
 ) -> None:
-    """One group at a time, it is written and read; a segment of both groups keeps a ring of it."""
-    network = widened()
-    found = plan(network, load_device("sim8").with_sram(sram_bytes), switches=Switches(segments=segments))
+    """Weights read once: one group at a time, it is written and read; a segment of both groups keeps a ring of it."""
+    network, switches = widened(), Switches(segments=segments, reread_weights=False)
+    found = plan(network, load_device("sim8").with_sram(sram_bytes), switches=switches)
     weights = 8 * 64 + 64 * 8
     constants = constant_bytes(network)
     assert constants >= weights

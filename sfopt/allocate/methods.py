@@ -67,9 +67,10 @@ def _in_less(problem: Problem, request: Request, start: float, outcome: Outcome)
     Claimed as no more than feasible, beside what the search proved for the whole scratchpad.
     """
     placed = None if outcome.interrupted else _in_fewer_banks(request, start)
-    if placed is None and request.traffic_limit is not None:
+    if placed is None and (request.traffic_limit is not None or problem.misfit is not None):
+        most = "" if request.traffic_limit is None else f" of at most {request.traffic_limit} bytes"
         when = "before Ctrl-C" if outcome.interrupted else f"in {request.limits.seconds} s"
-        raise TimeLimitError(f"no plan of at most {request.traffic_limit} bytes was found {when}, nor a proof of none")
+        raise TimeLimitError(f"no plan{most} was found {when}, nor a proof of none")
     if placed is None:
         placed = HEURISTICS["greedy-size"].place(problem, request.limits.seed)
     bounds = {**outcome.bounds, "traffic": max(problem.compulsory_bytes, outcome.bounds.get("traffic", 0))}
@@ -99,6 +100,8 @@ def _heuristic(name: str, place: Callable[[Problem, int], Placed]) -> Callable[[
     def make(request: Request) -> Plan:
         start = time.monotonic()
         problem = Problem.build(request.network, request.device, request.switches)
+        if problem.misfit is not None:
+            raise InfeasibleError(problem.misfit)
         placed = place(problem, request.limits.seed)
         values, bounds = _values(problem, placed), {"traffic": problem.compulsory_bytes}
         objectives = tuple(_unproven(n, values[n], bounds.get(n, 0)) for n in request.order)

@@ -204,7 +204,7 @@ def _least_traffic(search: _Search, hint: Choice | None) -> Choice | None:
         excess = UNLIMITED if choice is None else problem.traffic(choice) - problem.compulsory_bytes
         if search.out_of_time or excess <= budget or budget == UNLIMITED:
             return choice
-        larger = max(largest // FIRST_BUDGET, budget * BUDGET_GROWTH)
+        larger = max(1, largest // FIRST_BUDGET, budget * BUDGET_GROWTH)
         budget = excess if budget >= largest else min(excess, larger)
 
 
@@ -361,6 +361,8 @@ def _final_pool(search: _Search) -> tuple[Option, ...]:
 
 def _why(search: _Search) -> str:
     have, limit = search.problem.device.sram_bytes, search.traffic_limit
+    if search.problem.misfit is not None:
+        return search.problem.misfit
     if limit is not None:
         return f"no plan moves at most {limit} bytes of data in a scratchpad of {have} B"
     floors = search.known.floors

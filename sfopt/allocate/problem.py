@@ -41,13 +41,20 @@ class Problem:
 
     @staticmethod
     def build(network: Network, device: Device, switches: Switches) -> "Problem":
-        """The problem; raises InfeasibleError naming a group that cannot run on this device in any way."""
+        """The problem; without segments, raises InfeasibleError naming a group that cannot run on this device on its own."""
         problem = Problem(network, device, switches)
-        streaming = {o.first for o in problem.lean_singles if not o.resident}
-        for group in network.groups:
-            if group.kind is not Kind.HOST and group.index not in streaming:
-                raise InfeasibleError(_why_nothing_fits(network, group, device, switches))
+        if not switches.segments and problem.misfit is not None:
+            raise InfeasibleError(problem.misfit)
         return problem
+
+    @cached_property
+    def misfit(self) -> str | None:
+        """Why some group cannot run on its own in any way (it may in a segment, beside a ring); None if each can."""
+        streaming = {o.first for o in self.lean_singles if not o.resident}
+        for group in self.network.groups:
+            if group.kind is not Kind.HOST and group.index not in streaming:
+                return _why_nothing_fits(self.network, group, self.device, self.switches)
+        return None
 
     @cached_property
     def singles(self) -> Mapping[int, tuple[Option, ...]]:
