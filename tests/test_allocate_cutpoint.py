@@ -26,7 +26,10 @@ def cut(network: Network, sram_bytes: int) -> Plan:
 
 
 def problem_of(network: Network, sram_bytes: int) -> Problem:
-    return Problem.build(network, load_device("sim8").with_sram(sram_bytes), Switches())
+    problem = Problem.build(network, load_device("sim8").with_sram(sram_bytes), Switches())
+    if problem.misfit is not None:
+        raise InfeasibleError(problem.misfit)  # as every heuristic does
+    return problem
 
 
 def modes(found: Plan) -> list[str]:
