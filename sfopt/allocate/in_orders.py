@@ -87,7 +87,10 @@ def _bounded(request: Request, orders: int) -> list[_Tried]:
     deadline = time.monotonic() + request.limits.seconds * BOUND_SHARE
     own = _Tried(1, tuple(range(len(network.groups))), network)
     tried = [own]
-    best = lambda: min(tried, key=lambda t: t.bound).order  # noqa: E731
+
+    def best() -> tuple[int, ...]:
+        return min(tried, key=lambda t: t.bound).order
+
     try:
         for order in candidate_orders(network, orders, request.limits.seed, best):
             each = own if order == own.order else _Tried(len(tried) + 1, order, reordered(network, order))

@@ -143,7 +143,7 @@ def _place(search: _Search, choice: Choice, layout: Layout) -> tuple[PlacementRe
 
 
 def _place_somehow(search: _Search, layout: Layout) -> PlacementResult:
-    """Any placement within the scratchpad, in the time that is kept for the end."""
+    """Any placement within the scratchpad, in the time that is kept for the end; its bound says nothing."""
     device, limits = search.problem.device, replace(search.limits, seconds=search.limits.seconds * END_SHARE)
     return place(layout, device, device.sram_bytes, limits)
 
