@@ -12,10 +12,7 @@ longer than `--seconds` is given up. Random small networks of the tests come fir
 `freedoms.md`.
 """
 
-import argparse
 import json
-import os
-import platform
 import random
 import sys
 import time
@@ -24,6 +21,8 @@ from dataclasses import replace
 from math import ceil
 from pathlib import Path
 from typing import Any
+
+from common import argument_parser, model_file, this_machine
 
 from sfopt.allocate import Switches
 from sfopt.allocate.choice import ChoiceProgram, Known
@@ -40,7 +39,7 @@ from sfopt.orders import dependencies, random_order, reordered
 from sfopt.plan import Role, Status
 from sfopt.units import format_bytes, parse_size
 
-RESULTS, TESTS = Path(__file__).parent / "results", Path(__file__).parent.parent / "tests"
+TESTS = Path(__file__).parent.parent / "tests"
 SRAM = ("192K", "256K", "320K", "384K", "512K", "1M", "2M")
 ORDERS = 6
 """Other topological orders tried."""
@@ -215,6 +214,9 @@ def _has_concat(network: Network) -> bool:
     return any(len(g.pieces) > 1 for g in network.groups)
 
 
+NETWORKS_BY_DEFAULT = (
+    "squeezenet", "mobilenet_v2", "resnet34", "efficientnet_b1", "resnet50", "yolov3_tiny", "densenet121", "shufflenet_v2",
+)  # fmt: skip
 NAMES = ("early ends", "in place", "concat", "rows", "order")
 
 
@@ -290,15 +292,12 @@ def page(results: dict[str, Any], machine: str) -> list[str]:
 
 def main() -> None:
     """Run and write both result files, after every point."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("networks", nargs="*", metavar="FILE.onnx", type=Path)
-    parser.add_argument("--device", default="kcu1500")
+    parser = argument_parser(__doc__, 60.0, "bound")
+    parser.add_argument("networks", nargs="*", metavar="NAME|FILE.onnx")
     parser.add_argument("--sram", nargs="*", default=SRAM)
-    parser.add_argument("--out", type=Path, default=RESULTS)
-    parser.add_argument("--seconds", type=float, default=60.0, help="time limit of one bound")
     parser.add_argument("--seeds", type=int, default=300, help="random small networks")
     arguments = parser.parse_args()
-    machine = f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}"
+    machine = this_machine()
     results: dict[str, Any] = {"machine": machine, "device": arguments.device, "networks": {}}
     arguments.out.mkdir(parents=True, exist_ok=True)
 
@@ -308,7 +307,8 @@ def main() -> None:
 
     results["small"] = small_networks(arguments.seeds, arguments.seconds)
     save()
-    for path in arguments.networks:
+    for name in arguments.networks or NETWORKS_BY_DEFAULT:
+        path = model_file(name, arguments.cache)
         network = replace(import_model(path).network, graph=Graph("", {}, (), (), ()))
         for i, size in enumerate(arguments.sram):
             device = load_device(arguments.device).with_sram(parse_size(size))

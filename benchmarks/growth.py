@@ -6,24 +6,19 @@ Each plan is searched in a process of its own, passes the checker, and is timed 
 `growth.json` and `growth.md`.
 """
 
-import argparse
 import json
-import os
-import platform
-import tempfile
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-from models import build_onnx
+from common import argument_parser, model_file, this_machine
 from planner import planned
 
 from sfopt.device import Device, load_device
 from sfopt.importer import import_model
 from sfopt.units import format_bytes, parse_size
 
-RESULTS = Path(__file__).parent / "results"
 NAMES = ("resnet50", "resnet101", "resnet152", "chain_300", "chain_600", "chain_1200")
 
 
@@ -53,19 +48,15 @@ def page(rows: list[dict[str, Any]], machine: str) -> str:
 
 def main() -> None:
     """Run and write both result files, after every plan."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argument_parser(__doc__, 120.0)
     parser.add_argument("networks", nargs="*", metavar="NAME|FILE.onnx")
-    parser.add_argument("--device", default="kcu1500")
     parser.add_argument("--sram", nargs="*", default=["1M", "6M"])
-    parser.add_argument("--cache", type=Path, default=Path(tempfile.gettempdir()) / "sfopt-networks")
-    parser.add_argument("--out", type=Path, default=RESULTS)
-    parser.add_argument("--seconds", type=float, default=120.0, help="time limit of one plan")
     arguments = parser.parse_args()
-    machine = f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}"
+    machine = this_machine()
     rows = list[dict[str, Any]]()
     arguments.out.mkdir(parents=True, exist_ok=True)
     for name in arguments.networks or NAMES:
-        path = Path(name) if name.endswith(".onnx") else build_onnx(name, arguments.cache)
+        path = model_file(name, arguments.cache)
         for size in arguments.sram:
             device = load_device(arguments.device).with_sram(parse_size(size))
             with ProcessPoolExecutor(1, get_context("spawn")) as alone:

@@ -7,16 +7,12 @@ least traffic in each small scratchpad, each level with its proven bound, and ho
 `in_place.json` and `in_place.md` after every network.
 """
 
-import argparse
 import json
-import os
-import platform
-import tempfile
 import time
-from pathlib import Path
 from typing import Any
 
-from models import NETWORKS, build_onnx
+from common import argument_parser, model_file, this_machine
+from models import NETWORKS
 
 from sfopt.allocate import Switches, plan
 from sfopt.check import check_plan
@@ -28,7 +24,6 @@ from sfopt.groups import Network
 from sfopt.importer import import_model
 from sfopt.units import format_bytes
 
-RESULTS = Path(__file__).parent / "results"
 NAMES = ("resnet34", "resnet50", "mobilenet_v2")
 SIZES = tuple(k << 10 for k in (384, 512, 1024))
 LEVELS = ("traffic", "cycles", "peak")
@@ -81,20 +76,16 @@ def _cell(without: dict[str, int], given: dict[str, int]) -> str:
 
 def main() -> None:
     """Run and write both result files."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argument_parser(__doc__, 120.0)
     parser.add_argument(
         "networks", nargs="*", metavar="NAME|FILE.onnx", help=f"of {', '.join(NETWORKS)}, or a model file"
     )
-    parser.add_argument("--device", default="kcu1500")
-    parser.add_argument("--cache", type=Path, default=Path(tempfile.gettempdir()) / "sfopt-networks")
-    parser.add_argument("--out", type=Path, default=RESULTS)
-    parser.add_argument("--seconds", type=float, default=120.0, help="time limit of one plan")
     arguments = parser.parse_args()
     device, results = load_device(arguments.device), dict[str, dict[str, Any]]()
-    machine = f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}"
+    machine = this_machine()
     arguments.out.mkdir(parents=True, exist_ok=True)
     for name in arguments.networks or NAMES:
-        path = Path(name) if name.endswith(".onnx") else build_onnx(name, arguments.cache)
+        path = model_file(name, arguments.cache)
         network, mine = import_model(path).network, dict[str, Any]()
         roomy, small = (device, device.with_sram(ROOM)), [device.with_sram(s) for s in SIZES]
         cases = {f"least, banks of {format_bytes(d.bank_bytes)}": (d, "sram") for d in roomy}

@@ -6,10 +6,8 @@ Each network runs in a process of its own, whose wall time and peak memory are t
 conversion happens before and is not timed. Writes `networks.json` and `networks.md`.
 """
 
-import argparse
 import json
 import os
-import platform
 import subprocess
 import sys
 import tempfile
@@ -19,9 +17,9 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
+from common import argument_parser, this_machine
 from models import NETWORKS, build_onnx
 
-RESULTS = Path(__file__).parent / "results"
 NAMES = ("digits", "light_resnet50", "mobilenet_v2", "efficientnet_b0", "resnet50")
 
 
@@ -88,19 +86,16 @@ COLUMNS = (
 
 def main() -> None:
     """Run and write both result files."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argument_parser(__doc__)
     parser.add_argument(
         "names", nargs="*", metavar="NAME", help=f"of {', '.join(NETWORKS)}; {', '.join(NAMES)} by default"
     )
-    parser.add_argument("--device", default="kcu1500")
-    parser.add_argument("--cache", type=Path, default=Path(tempfile.gettempdir()) / "sfopt-networks")
-    parser.add_argument("--out", type=Path, default=RESULTS)
     arguments = parser.parse_args()
     reports = {}
     for name in arguments.names or NAMES:
         reports[name] = run(build(name, arguments.cache), arguments.device)
         print(" | ".join(row(name, reports[name])), flush=True)
-    machine = f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}"
+    machine = this_machine()
     lines = [f"Networks on `{arguments.device}`, bytes unless said otherwise. Measured on {machine}.", ""]
     lines += [f"| {' | '.join(COLUMNS)} |", f"|{'---|' * len(COLUMNS)}"]
     lines += [f"| {' | '.join(row(name, report))} |" for name, report in reports.items()]

@@ -7,17 +7,13 @@ smaller, with which at most 1.05 x the compulsory traffic is moved, and what `cu
 the program's own fetches. Every plan passes the checker. Writes `planner.json` and `planner.md`.
 """
 
-import argparse
 import json
-import os
-import platform
-import tempfile
 import time
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
-from models import NETWORKS, build_onnx
+from common import argument_parser, model_file, this_machine
+from models import NETWORKS
 
 from sfopt import cost
 from sfopt.allocate import Switches, plan
@@ -32,7 +28,6 @@ from sfopt.groups import Network
 from sfopt.importer import import_model
 from sfopt.plan import Category
 
-RESULTS = Path(__file__).parent / "results"
 NAMES = (
     "resnet50", "resnet152", "mobilenet_v2", "efficientnet_b1", "squeezenet", "resnet34", "yolov3", "retinanet", "efficientdet_d0",
 )  # fmt: skip
@@ -182,17 +177,13 @@ def tables(results: dict[str, dict[str, Any]], device: Device, machine: str) -> 
 
 def main() -> None:
     """Run and write both result files, after every network; the search for the smallest scratchpads comes last."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argument_parser(__doc__, 60.0)
     parser.add_argument(
         "networks", nargs="*", metavar="NAME|FILE.onnx", help=f"of {', '.join(NETWORKS)}, or a model file"
     )
-    parser.add_argument("--device", default="kcu1500")
-    parser.add_argument("--cache", type=Path, default=Path(tempfile.gettempdir()) / "sfopt-networks")
-    parser.add_argument("--out", type=Path, default=RESULTS)
-    parser.add_argument("--seconds", type=float, default=60.0, help="time limit of one plan")
     arguments = parser.parse_args()
     device, results = load_device(arguments.device), dict[str, dict[str, Any]]()
-    machine = f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}"
+    machine = this_machine()
     arguments.out.mkdir(parents=True, exist_ok=True)
 
     def save(stem: str, key: str) -> None:
@@ -203,7 +194,7 @@ def main() -> None:
 
     networks = dict[str, Network]()
     for name in arguments.networks or NAMES:
-        path = Path(name) if name.endswith(".onnx") else build_onnx(name, arguments.cache)
+        path = model_file(name, arguments.cache)
         networks[path.stem] = replace(import_model(path).network, graph=Graph("", {}, (), (), ()))
         results[path.stem] = measure(networks[path.stem], device, arguments.seconds)
         save(path.stem, "methods")

@@ -5,12 +5,9 @@
 The first level, traffic, over every lean option. Exit code 1 if two optima differ. Writes `second_solver.md`.
 """
 
-import argparse
-import tempfile
 import time
-from pathlib import Path
 
-from models import build_onnx
+from common import argument_parser, model_file
 
 from sfopt.allocate import Switches
 from sfopt.allocate.choice import ChoiceProgram, Known
@@ -25,7 +22,6 @@ from sfopt.importer import import_model
 from sfopt.plan import Status
 from sfopt.units import format_bytes, parse_size
 
-RESULTS = Path(__file__).parent / "results"
 NAMES = (
     "resnet50", "resnet152", "mobilenet_v2", "efficientnet_b1", "squeezenet", "resnet34", "yolov3", "retinanet", "efficientdet_d0",
 )  # fmt: skip
@@ -56,18 +52,14 @@ def compare(name: str, network: Network, device: Device, seconds: float) -> tupl
 
 def main() -> None:
     """Compare and write the table."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argument_parser(__doc__, 120.0, "solve")
     parser.add_argument("networks", nargs="*", metavar="NAME|FILE.onnx")
-    parser.add_argument("--device", default="kcu1500")
     parser.add_argument("--sram", nargs="*", default=["1M", "2M", "6M"])
-    parser.add_argument("--cache", type=Path, default=Path(tempfile.gettempdir()) / "sfopt-networks")
-    parser.add_argument("--out", type=Path, default=RESULTS)
-    parser.add_argument("--seconds", type=float, default=120.0, help="time limit of one solve")
     arguments = parser.parse_args()
     head = ("network", "scratchpad", "options", "CP-SAT", "HiGHS", "s", "s", "verdict")
     lines, agreed = [f"| {' | '.join(head)} |", "|" + "---|" * len(head)], True
     for name in arguments.networks or NAMES:
-        path = Path(name) if name.endswith(".onnx") else build_onnx(name, arguments.cache)
+        path = model_file(name, arguments.cache)
         network = import_model(path).network
         for size in arguments.sram:
             line, agree = compare(

@@ -6,16 +6,12 @@ For each network and scratchpad: the proven lower bound on the traffic of any pl
 with each, and with both; and how long that took. Writes `weight_modes.json` and `weight_modes.md` after every network.
 """
 
-import argparse
 import json
-import os
-import platform
-import tempfile
 import time
-from pathlib import Path
 from typing import Any
 
-from models import NETWORKS, build_onnx
+from common import argument_parser, model_file, this_machine
+from models import NETWORKS
 
 from sfopt import cost
 from sfopt.allocate import Switches
@@ -28,7 +24,6 @@ from sfopt.groups import Network
 from sfopt.importer import import_model
 from sfopt.units import format_bytes
 
-RESULTS = Path(__file__).parent / "results"
 NAMES = ("resnet50", "mobilenet_v2", "squeezenet", "vgg16", "resnet34", "efficientnet_b1")
 SIZES = tuple(k << 10 for k in (64, 96, 128, 160, 192, 256, 320, 512, 1024))
 MODES = {
@@ -78,20 +73,16 @@ def _cell(found: dict[str, Any] | None, without: dict[str, Any] | None) -> str:
 
 def main() -> None:
     """Run and write both result files."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argument_parser(__doc__, 30.0, "bound")
     parser.add_argument(
         "networks", nargs="*", metavar="NAME|FILE.onnx", help=f"of {', '.join(NETWORKS)}, or a model file"
     )
-    parser.add_argument("--device", default="kcu1500")
-    parser.add_argument("--cache", type=Path, default=Path(tempfile.gettempdir()) / "sfopt-networks")
-    parser.add_argument("--out", type=Path, default=RESULTS)
-    parser.add_argument("--seconds", type=float, default=30.0, help="time limit of one bound")
     arguments = parser.parse_args()
     device, results = load_device(arguments.device), dict[str, dict[str, Any]]()
-    machine = f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}"
+    machine = this_machine()
     arguments.out.mkdir(parents=True, exist_ok=True)
     for name in arguments.networks or NAMES:
-        path = Path(name) if name.endswith(".onnx") else build_onnx(name, arguments.cache)
+        path = model_file(name, arguments.cache)
         network = import_model(path).network
         sizes = {}
         for size in SIZES:
