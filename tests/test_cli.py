@@ -10,6 +10,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
+from command_line import Run, one_line
 from intervals import cut_rectangle
 from models import ModelBuilder
 from onnx import TensorProto, helper
@@ -17,38 +18,8 @@ from onnx import TensorProto, helper
 from sfopt import cli
 from sfopt.allocate.packing import Packing
 from sfopt.check_packing import check_packing
-from sfopt.cli import main
 from sfopt.examples import digits_model_path
 from sfopt.interval import read_intervals
-
-
-class Run:
-    """One in-process run of the command: exit code, standard output, standard error."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-        self.monkeypatch, self.capsys = monkeypatch, capsys
-
-    def __call__(self, *arguments: object) -> tuple[int, str, str]:
-        self.monkeypatch.setattr(sys, "argv", ["sfopt", *map(str, arguments)])
-        self.monkeypatch.setenv("COLUMNS", "160")
-        with pytest.raises(SystemExit) as stop:
-            main()
-        out, err = self.capsys.readouterr()
-        return int(stop.value.code or 0), out, err
-
-
-@pytest.fixture
-def sfopt(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    return Run(monkeypatch, capsys)
-
-
-def one_line(err: str) -> str:
-    """Standard error must be one line (after warnings), without a traceback."""
-    lines = [line for line in err.splitlines() if not line.startswith("warning:")]
-    assert len(lines) == 1, err
-    assert lines[0].startswith("sfopt: ")
-    assert "Traceback" not in err
-    return lines[0].removeprefix("sfopt: ")
 
 
 def test_optimize_writes_every_file_and_check_confirms(sfopt: Run, tmp_path: Path) -> None:

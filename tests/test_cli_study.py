@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
-from test_cli import Run, one_line, sfopt  # noqa: F401 - `sfopt` is a fixture
+from command_line import Run, one_line
 
 from sfopt.errors import PlanCheckError
 from sfopt.examples import digits_model_path
@@ -65,7 +65,7 @@ def misbehave(point: Point) -> Outcome:
     return compute(point)
 
 
-def test_a_study_writes_its_files_and_says_so(sfopt: Run, tmp_path: Path) -> None:  # noqa: F811
+def test_a_study_writes_its_files_and_says_so(sfopt: Run, tmp_path: Path) -> None:
     out = tmp_path / "s"
     code, text, err = sfopt(
         "study",
@@ -101,7 +101,7 @@ def test_a_study_writes_its_files_and_says_so(sfopt: Run, tmp_path: Path) -> Non
 
 
 @pytest.mark.slow
-def test_killed_and_started_again_it_computes_what_is_missing(sfopt: Run, tmp_path: Path) -> None:  # noqa: F811
+def test_killed_and_started_again_it_computes_what_is_missing(sfopt: Run, tmp_path: Path) -> None:
     process = start(tmp_path)
     wait_for_points(process, tmp_path, 3)
     process.kill()
@@ -136,7 +136,7 @@ def test_interrupted_it_says_how_to_go_on(tmp_path: Path) -> None:
 
 
 def test_a_failing_point_is_a_line_and_exit_code_1(
-    sfopt: Run,  # noqa: F811
+    sfopt: Run,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -175,7 +175,7 @@ def test_a_failing_point_is_a_line_and_exit_code_1(
     ],
 )
 def test_wrong_usage_is_one_line_and_leaves_nothing(
-    sfopt: Run,  # noqa: F811
+    sfopt: Run,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     options: tuple[str, ...],
@@ -189,7 +189,7 @@ def test_wrong_usage_is_one_line_and_leaves_nothing(
     assert [p.name for p in tmp_path.iterdir()] == ["file"]
 
 
-def test_without_matplotlib_nothing_is_planned(sfopt: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
+def test_without_matplotlib_nothing_is_planned(sfopt: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     code, _, err = sfopt("study", digits_model_path(), "--out", tmp_path / "s")
     assert code == 2
