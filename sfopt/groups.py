@@ -112,14 +112,16 @@ class Group:
         return tuple(dict.fromkeys([*(p.tensor for p in self.pieces), *extra]))
 
     @property
-    def replaceable(self) -> tuple[str, ...]:
-        """Maps of its output's shape that it reads once, element by element, each before it writes that element of the output.
+    def replaceable(self) -> Mapping[str, int]:
+        """Maps that may have the output's place until it is written -> the output's channel where their channel 0 lies.
 
-        The residual, and what a COPY of one piece copies. None is returned that the group reads in another way as well.
+        Those that it reads once, element by element, each before it writes that element of the output: the residual, and what a
+        COPY copies, a concat each piece beside the others. None is returned that the group reads in another way as well.
         """
-        copied = [p.tensor for p in self.pieces] if self.kind is Kind.COPY and len(self.pieces) == 1 else []
+        copied = {p.tensor: p.channel_offset for p in self.pieces} if self.kind is Kind.COPY else {}
         every = [*(p.tensor for p in self.pieces), self.scale, self.residual]
-        return tuple(m for m in (*copied, self.residual) if m is not None and every.count(m) == 1)
+        found = {**copied, **({} if self.residual is None else {self.residual: 0})}
+        return {m: channel for m, channel in found.items() if every.count(m) == 1}
 
     @property
     def writes(self) -> tuple[str, ...]:

@@ -6,16 +6,17 @@ in the order of a lower bound of their levels, until no other can be better. For
 
 import heapq
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations, count, pairwise, product
 
 from brute_placement import Box, Effort, TooManyCasesError, load, lowest_placement, time_parts
+from brute_places import Pair, alternatives, apart, pairs_in_time, placings, saved_bytes
 from brute_rows import can_join
 from brute_ways import REREADS, Span, Way, ways
 
 from sfopt import cost
 from sfopt.device import Device
-from sfopt.groups import Kind, Network
+from sfopt.groups import Group, Kind, Network
 
 __all__ = ["Box", "Effort", "Frame", "TooManyCasesError", "combined", "frames", "lowest_placement", "optimum"]
 
@@ -26,9 +27,11 @@ class Frame:
 
     spans: tuple[Span, ...]
     stays: tuple[Box, ...]
+    held: tuple[int, ...]
+    """For each step, the least bytes of the resident maps that are live there."""
     tables: tuple[tuple[Way, ...], ...]
-    overs: tuple[tuple[tuple[str, str], ...], ...]
-    """For each step, the (operand, output) of which the output may take the operand's place."""
+    overs: tuple[tuple[tuple[Pair, ...], ...], ...]
+    """For each step, the sets of (operand, output) that may have one place, of which one is chosen."""
 
 
 def optimum(
@@ -41,28 +44,101 @@ def optimum(
     segments: bool = True,
     ends_early: bool = False,
     in_place: bool = False,
+    side_by_side: bool = False,
     rereads: frozenset[str] = REREADS,
+    traffic_limit: int | None = None,
 ) -> tuple[int, ...] | None:
-    """The least values of the levels in `order`, or None when nothing fits.
+    """The least values of the levels in `order`, where the peak is first or last, or None when nothing fits.
 
     `segments`: of several groups as well; `ends_early`: resident maps may end at any of their readers; `in_place`: outputs may be
-    written over operands that end; `rereads`: of REREADS, what
-    may be read again. Raises TooManyCasesError beyond `most` combinations or `nodes` of placement search.
+    written over operands that end; `side_by_side`: operands that end may lie in a concat's output; `rereads`: of REREADS, what
+    may be read again; `traffic_limit`: bytes. Raises TooManyCasesError beyond `most` combinations or `nodes` of placement search.
     """
-    known = order[: order.index("peak")]
-    place, best = _Placer(network, device, Effort(nodes)), None
-    every = frames(network, device, segments=segments, ends_early=ends_early, in_place=in_place, rereads=rereads)
-    for bound, frame, chosen in _in_order(every, device, known, most):
-        if best is not None and bound > best[: len(known)]:
-            break
-        for boxes in _written_over(frame, _boxes(frame, chosen)):
-            height = place.height(frame, boxes, device.sram_bytes if best is None else best[len(known)])
-            if height is None:
+    every = frames(
+        network,
+        device,
+        segments=segments,
+        ends_early=ends_early,
+        in_place=in_place,
+        side_by_side=side_by_side,
+        rereads=rereads,
+    )
+    search = _Search(network, device, Effort(nodes), most, traffic_limit)
+    if order[0] != "peak":
+        return search.best(every, order, device.sram_bytes)
+    known = list(every)
+    least = search.best((_without_larger_ways(network, frame) for frame in known), order[:1], device.sram_bytes)
+    if least is None or len(order) == 1:
+        return least
+    rest = search.best(known, (*order[1:], "peak"), least[0])
+    return None if rest is None else (rest[-1], *rest[:-1])
+
+
+def _without_larger_ways(network: Network, frame: Frame) -> Frame:
+    """For the least peak alone: no way beside which another one needs no more of anything, and leaves as many operands in time."""
+    tables = []
+    for (first, last), table in zip(frame.spans, frame.tables, strict=True):
+        groups, kept = network.groups[first : last + 1], list[tuple[Way, frozenset[Pair]]]()
+        for way in sorted(table, key=lambda w: (w.traffic, w.own_bytes, sum(p.early for p in w.parts))):
+            timely = _timely(network, groups, way)
+            if not any(_needs_no_more(other, way) and timely <= theirs for other, theirs in kept):
+                kept.append((way, timely))
+        tables.append(tuple(way for way, _ in kept))
+    return replace(frame, tables=tuple(tables))
+
+
+def _needs_no_more(a: Way, b: Way) -> bool:
+    parts = {part.name: part for part in b.parts}
+    return a.traffic <= b.traffic and all(
+        p.name in parts and p.size <= parts[p.name].size and p.early <= parts[p.name].early for p in a.parts
+    )
+
+
+class _Search:
+    """Looks at combinations, best first."""
+
+    def __init__(self, network: Network, device: Device, effort: Effort, most: int, traffic_limit: int | None) -> None:
+        self.network, self.most, self.traffic_limit = network, most, traffic_limit
+        self.place = _Placer(network, device, effort)
+
+    def best(self, every: Iterable[Frame], order: tuple[str, ...], sram_bytes: int) -> tuple[int, ...] | None:
+        """The least values of the levels in `order`, of which the last is the peak, at most `sram_bytes`."""
+        best = None
+        for bound, frame, chosen in self._in_order(every, order[:-1], sram_bytes):
+            if best is not None and bound >= best:
+                break
+            timings = [None if way.how is None else way.how.timing for way in chosen]
+            for boxes in placings(self.network, frame.spans, frame.overs, timings, _boxes(frame, chosen)):
+                height = self.place.height(frame, boxes, sram_bytes if best is None else best[-1] - 1)
+                if height is not None:
+                    best = (*bound[:-1], height)
+        return best
+
+    def _in_order(
+        self, every: Iterable[Frame], summed: Sequence[str], sram_bytes: int
+    ) -> Iterator[tuple[tuple[int, ...], Frame, tuple[Way, ...]]]:
+        """All combinations that fit each step and keep to the limit, in the order of their levels and a bound of the peak."""
+        tick = count()
+        heap = list[tuple[tuple[int, ...], int, Frame, list[_Rest], tuple[Way, ...], int]]()
+
+        def push(frame: Frame, rests: list[_Rest], chosen: tuple[Way, ...], load: int) -> None:
+            rest, load = rests[len(chosen)], max(load, _load(frame, chosen))
+            traffic = rest.traffic + sum(w.traffic for w in chosen)
+            if max(load, rest.load) <= sram_bytes and (self.traffic_limit is None or traffic <= self.traffic_limit):
+                bound = (*_sum(_levels(summed, chosen), rest.sums), max(load, rest.load))
+                heapq.heappush(heap, (bound, next(tick), frame, rests, chosen, load))
+
+        for frame in every:
+            push(frame, _rests(frame, summed), (), 0)
+        while heap:
+            bound, at, frame, rests, chosen, load = heapq.heappop(heap)
+            if at > self.most:
+                raise TooManyCasesError("combinations")
+            if len(chosen) == len(frame.spans):
+                yield bound, frame, chosen
                 continue
-            values = {**combined(chosen), "peak": height}
-            found = tuple(values[n] for n in order)
-            best = found if best is None else min(best, found)
-    return best
+            for way in frame.tables[len(chosen)]:
+                push(frame, rests, (*chosen, way), load)
 
 
 class _Placer:
@@ -70,75 +146,72 @@ class _Placer:
 
     def __init__(self, network: Network, device: Device, effort: Effort) -> None:
         self.network, self.device, self.effort = network, device, effort
-        self.known = dict[tuple[tuple[Span, ...], tuple[Box, ...]], int]()
+        self.known = dict[tuple[tuple[Span, ...], tuple[Box, ...]], tuple[int, int]]()
+        """Value found and the ceiling below which it was looked for; the ceiling if there is none below it."""
 
     def height(self, frame: Frame, boxes: Sequence[Box], most: int) -> int | None:
         """Least highest byte; None if that is more than `most`."""
         if load(boxes) > most:
             return None
-        heights = [self._part(frame, part) for part in time_parts(boxes)]
-        return max(heights, default=0) if max(heights, default=0) <= most else None
+        highest = 0
+        for part in time_parts(boxes):
+            highest = max(highest, self._part(frame, part, most + 1))
+            if highest > most:
+                return None
+        return highest
 
-    def _part(self, frame: Frame, part: list[Box]) -> int:
+    def _part(self, frame: Frame, part: list[Box], ceiling: int) -> int:
         key = (frame.spans, tuple(part))
-        if key not in self.known:
-            apart, ceiling = _apart(self.network, frame, part), self.device.sram_bytes + 1
-            self.known[key] = lowest_placement(part, apart, self.device.bank_bytes, ceiling, self.effort)
-        return self.known[key]
+        value, below = self.known.get(key, (0, 0))
+        if value == below < ceiling:
+            pairs = apart(self.network, frame.spans, part)
+            value = lowest_placement(part, pairs, self.device.bank_bytes, ceiling, self.effort)
+            self.known[key] = (value, ceiling)
+        return value
 
 
-def _in_order(
-    every: Iterable[Frame], device: Device, known: Sequence[str], most: int
-) -> Iterator[tuple[tuple[int, ...], Frame, tuple[Way, ...]]]:
-    """All combinations of ways whose buffers fit each step, best first by the levels in `known`."""
-    tick, heap = count(), list[tuple[tuple[int, ...], int, Frame, tuple[tuple[int, ...], ...], tuple[Way, ...]]]()
-    for frame in every:
-        least = [min(_levels(known, (way,)) for way in table) for table in frame.tables]
-        rests = tuple(_sum(known, least[i:]) for i in range(len(least) + 1))
-        heapq.heappush(heap, (rests[0], next(tick), frame, rests, ()))
-    while heap:
-        bound, at, frame, rests, chosen = heapq.heappop(heap)
-        if at > most:
-            raise TooManyCasesError("combinations")
-        if len(chosen) == len(frame.spans):
-            yield bound, frame, chosen
-            continue
-        for way in frame.tables[len(chosen)]:
-            longer = (*chosen, way)
-            if _fits(frame, longer, device.sram_bytes):
-                bound = _sum(known, [_levels(known, longer), rests[len(longer)]])
-                heapq.heappush(heap, (bound, next(tick), frame, rests, longer))
+@dataclass(frozen=True)
+class _Rest:
+    """What the steps from one on take at least: the levels summed over steps in their order, traffic, bytes at one step."""
+
+    sums: tuple[int, ...]
+    traffic: int
+    load: int
 
 
-def _sum(known: Sequence[str], terms: Sequence[tuple[int, ...]]) -> tuple[int, ...]:
-    return tuple(sum(term[i] for term in terms) for i in range(len(known)))
+def _rests(frame: Frame, summed: Sequence[str]) -> list[_Rest]:
+    """For every step, and behind the last one."""
+    rests = [_Rest((0,) * len(summed), 0, 0)]
+    for held, table in zip(reversed(frame.held), reversed(frame.tables), strict=True):
+        least, rest = min(_levels(summed, (way,)) for way in table), rests[-1]
+        load = max(rest.load, held + min(way.own_bytes for way in table))
+        rests.append(_Rest(_sum(least, rest.sums), rest.traffic + min(way.traffic for way in table), load))
+    return rests[::-1]
 
 
-def _levels(known: Sequence[str], chosen: tuple[Way, ...]) -> tuple[int, ...]:
+def _sum(a: tuple[int, ...], b: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple(x + y for x, y in zip(a, b, strict=True))
+
+
+def _levels(names: Sequence[str], chosen: tuple[Way, ...]) -> tuple[int, ...]:
     values = combined(chosen)
-    return tuple(values[n] for n in known)
+    return tuple(values[n] for n in names)
 
 
 def combined(chosen: tuple[Way, ...]) -> dict[str, int]:
     """Traffic and cycles of ways one after the other: rule 9's step model."""
-    ahead = [*(way.ahead for way in chosen[1:]), 0]
+    ahead = [*(way.ahead for way in chosen[1:]), 0][: len(chosen)]
     cycles = sum(w.exposed + max(w.compute, w.behind + a) for w, a in zip(chosen, ahead, strict=True))
     return {"traffic": sum(w.traffic for w in chosen), "cycles": cycles}
 
 
-def _fits(frame: Frame, chosen: tuple[Way, ...], sram_bytes: int) -> bool:
-    """Whether the last two steps of a beginning leave room for what is known to be live there."""
-    end = len(chosen) - 1
-    for step in (end - 1, end):
-        if step >= 0:
-            own = chosen[step].own_bytes
-            early = sum(p.size for p in chosen[step + 1].parts if p.early) if step < end else 0
-            held = sum(b.size for b in frame.stays if b.first <= step <= b.last) - _shared_bytes(
-                frame.stays, frame.overs[step]
-            )
-            if own + early + held > sram_bytes:
-                return False
-    return True
+def _load(frame: Frame, chosen: tuple[Way, ...]) -> int:
+    """Bytes that are known to be live at the last two steps of a beginning, the greater number."""
+    loads, early = [0], 0
+    for step in range(len(chosen) - 1, max(-1, len(chosen) - 3), -1):
+        loads.append(chosen[step].own_bytes + early + frame.held[step])
+        early = sum(p.size for p in chosen[step].parts if p.early)
+    return max(loads)
 
 
 def frames(
@@ -148,6 +221,7 @@ def frames(
     segments: bool = True,
     ends_early: bool = False,
     in_place: bool = False,
+    side_by_side: bool = False,
     rereads: frozenset[str] = REREADS,
 ) -> Iterator[Frame]:
     """Every cut and residency for which all segments can run somehow."""
@@ -158,22 +232,36 @@ def frames(
         for lasts in product(*choices):
             held = {m: last for m, last in zip(free, lasts, strict=True) if last is not None}
             lives = {m: (_first(network, spans, m), last) for m, last in held.items()}
-            stays = tuple(Box(m, _whole_bytes(network, device, m), *life) for m, life in lives.items())
-            overs = tuple(
-                tuple(_pairs(network, span, step, lives)) if in_place else () for step, span in enumerate(spans)
-            )
-            tables = []
+            sizes = {m: _whole_bytes(network, device, m) for m in lives}
+            overs, bytes_held, tables = [], [], []
             for step, span in enumerate(spans):
+                groups = network.groups[span[0] : span[1] + 1]
+                overs.append(
+                    alternatives(network, device, groups, step, lives, in_place=in_place, side_by_side=side_by_side)
+                )
                 seen = frozenset(m for m, (first, last) in lives.items() if first <= step <= last)
                 stored = frozenset(m for m in network.maps if _is_stored(network, spans, m, lives))
                 key = (span, seen & _touched(network, span), stored & _touched(network, span))
                 if key not in known:
-                    known[key] = tuple(dict.fromkeys(ways(network, device, *key, rereads)))
-                room = device.sram_bytes - sum(_whole_bytes(network, device, m) for m in seen)
-                room += _shared_bytes(stays, overs[step])
+                    known[key] = _distinct(network, groups, ways(network, device, *key, rereads))
+                bytes_held.append(sum(sizes[m] for m in seen) - saved_bytes(sizes, overs[-1]))
+                room = device.sram_bytes - bytes_held[-1]
                 tables.append(tuple(way for way in known[key] if way.own_bytes <= room))
             if all(tables):
-                yield Frame(spans, stays, tuple(tables), overs)
+                stays = tuple(Box(m, sizes[m], *life) for m, life in lives.items())
+                yield Frame(spans, stays, tuple(bytes_held), tuple(tables), tuple(overs))
+
+
+def _distinct(network: Network, groups: Sequence[Group], found: Iterable[Way]) -> tuple[Way, ...]:
+    """One each of ways that take and cost the same and leave the same operands of concats in time."""
+    kept = dict[tuple[Way, frozenset[Pair]], Way]()
+    for way in found:
+        kept.setdefault((way, _timely(network, groups, way)), way)
+    return tuple(kept.values())
+
+
+def _timely(network: Network, groups: Sequence[Group], way: Way) -> frozenset[Pair]:
+    return frozenset() if way.how is None else pairs_in_time(network, groups, way.how.timing)
 
 
 def _cuts(network: Network, *, segments: bool) -> Iterator[tuple[Span, ...]]:
@@ -234,45 +322,3 @@ def _boxes(frame: Frame, chosen: tuple[Way, ...]) -> list[Box]:
     for step, way in enumerate(chosen):
         boxes += [Box(f"{step}:{part.name}", part.size, step - part.early, step) for part in way.parts]
     return boxes
-
-
-def _pairs(network: Network, span: Span, step: int, lives: Mapping[str, tuple[int, int]]) -> Iterator[tuple[str, str]]:
-    """(operand, output) of a group alone: the operand is read in one way, element by element, and ends where the output begins."""
-    group, alone = network.groups[span[0]], span[0] == span[1]
-    if not alone or group.output not in lives or lives[group.output][0] != step:
-        return
-    read = [*(piece.tensor for piece in group.pieces), group.scale, group.residual]
-    element_wise = [group.residual, *([read[0]] if group.kind is Kind.COPY and len(group.pieces) == 1 else [])]
-    for tensor in element_wise:
-        if tensor is not None and read.count(tensor) == 1 and tensor in lives and lives[tensor][1] == step:
-            yield tensor, group.output
-
-
-def _shared_bytes(stays: Sequence[Box], pairs: Sequence[tuple[str, str]]) -> int:
-    """Bytes that a step needs less if one of its pairs has one place."""
-    return next((b.size for b in stays if pairs and b.name == pairs[0][1]), 0)
-
-
-def _written_over(frame: Frame, boxes: list[Box]) -> Iterator[list[Box]]:
-    """The boxes as they are, and with every choice of at most one pair a step made one box, called after all that are in it."""
-    for chosen in product(*((None, *pairs) for pairs in frame.overs)):
-        left = {b.name: b for b in boxes}
-        for operand, output in filter(None, chosen):
-            old = next(b for b in left.values() if operand in b.name.split("|"))
-            new = left.pop(output)
-            del left[old.name]
-            left[f"{old.name}|{output}"] = Box(f"{old.name}|{output}", old.size, old.first, new.last)
-        yield [*left.values()]
-
-
-def _apart(network: Network, frame: Frame, boxes: list[Box]) -> set[tuple[int, int]]:
-    """Pairs of buffers that stream through one instruction."""
-    index = {name: i for i, b in enumerate(boxes) for name in b.name.split("|")}
-    pairs = set[tuple[int, int]]()
-    for step, (first, last) in enumerate(frame.spans):
-        for group in network.groups[first : last + 1]:
-            for piece in group.pieces:
-                names = [piece.tensor, group.scale, group.residual, group.output, f"{group.name}.weights"]
-                found = sorted({index.get(f"{step}:{n}", index.get(n or "", -1)) for n in names} - {-1})
-                pairs.update(combinations(found, 2))
-    return pairs

@@ -41,6 +41,8 @@ class Layer:
             "parameters": BANKS["parameters"],
             "scale": BANKS["scale"],
         }
+        if self.residual is not None:
+            more["residual_pixel_words"] = words_of(self.residual.shape[2])
         return {**DENSE, **more, "has_scale": int(self.scale is not None), **self.setup}
 
     @property

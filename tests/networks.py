@@ -114,10 +114,11 @@ class GraphBuilder:
         attributes: dict[str, Attribute] = {"scale_h": factor, "scale_w": factor}
         return self._op("Resize", (x,), (1, c, h * factor, w * factor), attributes, quant=self.tensors[x].quant)
 
-    def concat(self, *xs: str) -> str:
-        """Concat along channels."""
+    def concat(self, *xs: str, like: str | None = None) -> str:
+        """Concat along channels, with a quantisation of its own or that of `like`."""
         _, h, w = self.shape(xs[0])
-        return self._op("QLinearConcat", xs, (1, sum(self.shape(x)[0] for x in xs), h, w))
+        quant = None if like is None else self.tensors[like].quant
+        return self._op("QLinearConcat", xs, (1, sum(self.shape(x)[0] for x in xs), h, w), quant=quant)
 
     def squeeze_excite(self, x: str, squeezed: int) -> str:
         """x * sigmoid(conv(relu(conv(mean(x)))))."""

@@ -10,7 +10,15 @@ from sfopt import cost
 from sfopt.device import Device, load_device
 from sfopt.groups import Network
 
-__all__ = ["heavy_case", "shared_case", "small_case", "sums_case", "tiny_device", "wide_case"]
+__all__ = [
+    "concats_case",
+    "heavy_case",
+    "shared_case",
+    "small_case",
+    "sums_case",
+    "tiny_device",
+    "wide_case",
+]
 
 
 def small_case(seed: int) -> tuple[Network, Device]:
@@ -89,6 +97,66 @@ def sums_case(seed: int) -> tuple[Network, Device]:
     ends = [t for t in made[1:] if t not in read or r.random() < 0.1]
     network = b.network(ends)
     return network, _tight_device(network, r, (0.3, 1.0))
+
+
+def concats_case(seed: int) -> tuple[Network, Device]:
+    """Concats whose operands may lie in them, low maps between them, and a scratchpad for a third to two thirds of all."""
+    r = random.Random(seed)
+    b = GraphBuilder(f"concats{seed}", seed=seed)
+    x = b.input(r.choice((3, 4, 8)), r.choice((3, 4, 6)), r.randint(2, 5))
+    if r.random() < 0.3:
+        x = b.conv(x, r.choice((4, 4, 6, 8)), r.choice((1, 3)))
+    make = r.choice((_fire, _dense, _fire if b.ops else _sum_inside))
+    x = make(b, r, x)
+    ends = [b.conv(x, r.choice((2, 4)), r.choice((1, 3)))] if r.random() < 0.7 else [x]
+    network = b.network(ends)
+    return network, _tight_device(network, r, (0.3, 0.65))
+
+
+def scaled_concats_case(seed: int) -> tuple[Network, Device]:
+    """Scales by means keep the rows of two maps from streaming: the first may lie in the second, while what else is in that is
+    made row by row beside the concat."""
+    r = random.Random(seed)
+    b = GraphBuilder(f"scaled{seed}", seed=seed)
+    x = b.input(r.choice((4, 8)), r.choice((6, 8, 10)), r.randint(2, 3))
+    made = _concat(b, r, x, b.conv(b.mul(x, b.mean(x)), r.choice((4, 8)), r.choice((1, 1, 3))))
+    network = b.network([b.mul(made, b.mean(made))])
+    return network, _tight_device(network, r, (0.4, 0.8))
+
+
+def _fire(b: GraphBuilder, r: random.Random, x: str) -> str:
+    """Two or three branches side by side, of which one may be a pool."""
+    branches = [b.conv(x, r.choice((4, 4, 6, 8)), r.choice((1, 3))) for _ in range(2 + (r.random() < 0.2))]
+    if r.random() < 0.3:
+        branches[-1] = b.max_pool(x, 3, 1, 1)
+    return _concat(b, r, *branches)
+
+
+def _dense(b: GraphBuilder, r: random.Random, x: str) -> str:
+    """Every convolution reads all maps before it, some through a narrower one."""
+    rounds = 1 if b.ops else r.choice((1, 2, 2))
+    for _ in range(rounds):
+        y = x if rounds > 1 or r.random() < 0.5 else b.conv(x, 4, 1)
+        x = _concat(b, r, x, b.conv(y, r.choice((4, 4, 3, 8)), r.choice((1, 3))))
+    return x
+
+
+def _sum_inside(b: GraphBuilder, r: random.Random, x: str) -> str:
+    """A residual sum, and beside it what it was made of or something new."""
+    y = b.conv(x, b.shape(x)[0], r.choice((1, 3)))
+    total = b.add(b.conv(y, b.shape(x)[0], r.choice((1, 3))), r.choice((x, y)))
+    other = r.choice((x, y)) if r.random() < 0.4 else b.conv(total, 4, r.choice((1, 3)))
+    pieces = [total, other]
+    r.shuffle(pieces)
+    return _concat(b, r, *pieces)
+
+
+def _concat(b: GraphBuilder, r: random.Random, *pieces: str) -> str:
+    """With the scale of the first piece, which is not requantised then, or with its own."""
+    made = b.concat(*pieces)
+    if r.random() < 0.5:
+        b.tensors[made] = replace(b.tensors[made], quant=b.tensors[pieces[0]].quant)
+    return made
 
 
 def _tight_device(network: Network, r: random.Random, share: tuple[float, float]) -> Device:

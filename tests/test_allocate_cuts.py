@@ -58,14 +58,14 @@ def sum_over_its_residual() -> tuple[Problem, Choice, str, str]:
     program = ChoiceProgram(problem, problem.lean_singles, Known(), problem.switches)
     held = program.choice(solve_with_cp_sat(program.minimise("traffic", {}), Limits(10)))
     assert held is not None
-    return problem, replace(held, in_place={problem.network.producers[y]: x}), x, y
+    return problem, replace(held, in_place=frozenset({(problem.network.producers[y], x)})), x, y
 
 
 @pytest.mark.parametrize("over", [True, False])
 def test_cut_of_maps_written_over_holds_for_those_alone(over: bool) -> None:
     """A cut that says that the two cannot be there as they are, one over the other or not, leaves only the other way."""
     problem, choice, x, y = sum_over_its_residual()
-    choice = choice if over else replace(choice, in_place={})
+    choice = choice if over else replace(choice, in_place=frozenset())
     layout = rectangles(problem, choice)
     part = layout.part(i for i, r in enumerate(layout.items) if r.name in (x, y))
     assert len(part.merged()[0].items) == (1 if over else 2)

@@ -64,7 +64,7 @@ def test_the_best_placement_so_far_comes_back(monkeypatch: pytest.MonkeyPatch) -
         assert found.offsets is not None
         peaks.append(found.peak_bytes + device.bank_bytes)
         raised = tuple(o + device.bank_bytes for o in found.offsets)
-        return PlacementResult(raised, peaks[0], 0), Cut(0, {}, {}, {})
+        return PlacementResult(raised, peaks[0], 0), Cut(0, {}, {}, frozenset())
 
     monkeypatch.setattr(optimal, "_place", placed_high)
     found = plan(network, device)

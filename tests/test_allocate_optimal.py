@@ -56,6 +56,7 @@ def compare(
                 segments=switches.segments,
                 ends_early=switches.early_ends,
                 in_place=switches.in_place,
+                side_by_side=switches.side_by_side,
                 rereads=frozenset(name for name, on in kinds if on),
             )
         except TooManyCasesError:
@@ -224,7 +225,7 @@ ALL_OFF = Switches(**{f.name: False for f in fields(Switches)})
     ids=str,
 )
 def test_switches_leave_the_optimum_alone(switches: Switches) -> None:
-    """`segments`, `early_ends` and `in_place` are none of the tricks: without them, the enumeration has none either."""
+    """`segments`, `early_ends`, `in_place` and the like are none of the tricks: without them, the enumeration has none either."""
     compared, _ = compare(range(400, 420), switches)
     more, _ = compare(range(400, 408), switches, case=sums_case)
     assert compared >= 10

@@ -60,6 +60,7 @@ ADDRESSES = [
     (Opcode.LOAD, "base"),
     (Opcode.STORE, "base"),
     (Opcode.SETUP, "parameters"),
+    (Opcode.SETUP, "residual_pixel_words"),
     (Opcode.COMPUTE, "x_base"),
     (Opcode.COMPUTE, "out_base"),
     (Opcode.COMPUTE, "weights_base"),

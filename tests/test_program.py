@@ -26,7 +26,7 @@ from sfopt_fpga.parameters import (
     unpack_scale,
     unpack_table,
 )
-from sfopt_fpga.program import Port, Program, Region
+from sfopt_fpga.program import VERSION, Port, Program, Region
 
 HEADER_BYTES = 88
 
@@ -104,8 +104,8 @@ def test_trailing_bytes():
 
 def test_other_version():
     data = bytearray(example().to_bytes())
-    data[8] = 2
-    with pytest.raises(ProgramError, match="has version 2, this release reads 1"):
+    data[8] = VERSION + 1
+    with pytest.raises(ProgramError, match=f"has version {VERSION + 1}, this release reads {VERSION}"):
         Program.from_bytes(resealed(bytes(data)))
 
 

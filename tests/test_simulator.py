@@ -236,7 +236,7 @@ def test_binary(name, swapped, band):
 
 
 def test_an_input_that_is_its_own_residual_is_read_from_one_bank():
-    layer = copy_layer(pack_binary(ADD), binary=Binary.ADD)
+    layer = copy_layer(pack_binary(ADD), binary=Binary.ADD, residual_pixel_words=words_of(7))
     program = layer.frame(residual_base=BANKS["x"], residual_ring=6)
     check(program, layer, ref.add(layer.x, layer.x, 0.5, 0.75, -3))
 

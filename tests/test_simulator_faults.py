@@ -371,6 +371,7 @@ BENIGN = {
     "STORE.fold_width": "nothing folds",
     "STORE.fold_zero": "nothing folds",
     "SETUP.include_pad": "no average pool",
+    "SETUP.residual_pixel_words": "there is no residual",
     "SETUP.scale": "there is no channel scale",
     "SETUP.swapped": "there is no second operand",
     "SETUP.x_height": "rows below the last window are not read",

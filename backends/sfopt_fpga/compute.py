@@ -95,7 +95,7 @@ class _Instruction:
         self.mean = self.setup["kind"] == ComputeKind.GLOBAL_MEAN
         self.out_rows = (0, 1) if self.mean else rows
         self.final = not self.mean or rows[1] == self.setup["x_height"]
-        self.streams: list[tuple[str, int, set[int]]] = []
+        self.streams: list[tuple[str, set[int]]] = []
 
     def run(self) -> Band | None:
         values = self._heavy(self._scaled(self._input()))
@@ -185,20 +185,21 @@ class _Instruction:
 
     def _residual(self) -> Int8Array:
         fields, setup = self.fields, self.setup
-        words = _words(setup["out_channels"], self.computer.scratchpad)
+        words = setup["residual_pixel_words"]
         rows = Rows("residual", fields["residual_base"], fields["residual_ring"], setup["out_width"], words)
         return self._read(rows, self.out_rows, self.channels)
 
     def _write(self, values: Int8Array) -> None:
         fields = self.fields
         out = Rows("output", fields["out_base"], fields["out_ring"], self.setup["out_width"], fields["out_pixel_words"])
-        scratchpad = self.computer.scratchpad
-        scratchpad.write(self.access, out, self.out_rows, fields["out_channel"] + self.channels[0], values)
-        self.streams.append(("output", out.base, scratchpad.banks(self.access, out, self.out_rows)))
+        scratchpad, channel = self.computer.scratchpad, fields["out_channel"] + self.channels[0]
+        scratchpad.write(self.access, out, self.out_rows, channel, values)
+        banks = scratchpad.banks(self.access, out, self.out_rows, channel + values.shape[2])
+        self.streams.append((out.name, banks))
 
     def _read(self, rows: Rows, span: tuple[int, int], channels: tuple[int, int]) -> Int8Array:
         values = self.computer.scratchpad.read(self.access, rows, span, channels)
-        self.streams.append((rows.name, rows.base, self.computer.scratchpad.banks(self.access, rows, span)))
+        self.streams.append((rows.name, self.computer.scratchpad.banks(self.access, rows, span, channels[1])))
         return values
 
     def _record(self, offset: int | None, size: int) -> bytes:
@@ -219,26 +220,25 @@ class _Instruction:
         """No two streams of one instruction touch one bank, but an input that is its own residual is read once, and an output may
         be written over the residual, or over the input of a COPY: each byte is read before it is written.
         """
-        for i, (name, base, banks) in enumerate(self.streams):
-            for other, other_base, other_banks in self.streams[:i]:
-                once = (
-                    (other, name) == ("input", "residual")
-                    and base == other_base
-                    and self.setup["kind"] == ComputeKind.COPY
-                )
-                over = name == "output" and self._is_written_over(other)
-                if banks & other_banks and not once and not over:
+        for i, (name, banks) in enumerate(self.streams):
+            for other, other_banks in self.streams[:i]:
+                if banks & other_banks and not self._is_one_map(other, name):
                     raise self.access.step.fault(f"{other} and {name} are both in bank {min(banks & other_banks)}")
 
-    def _is_written_over(self, operand: str) -> bool:
-        """Whether each element of the output has the address of the same element of an operand."""
-        fields = self.fields
-        target = (fields["out_base"], fields["out_ring"], fields["out_pixel_words"], fields["out_channel"])
-        if operand == "residual":
-            words = _words(self.setup["out_channels"], self.computer.scratchpad)
-            return target == (fields["residual_base"], fields["residual_ring"], words, 0)
+    def _is_one_map(self, operand: str, other: str) -> bool:
+        """Whether each element of an operand, read element by element, has the address of that element of the other stream."""
         copied = operand == "input" and self.setup["kind"] == ComputeKind.COPY
-        return copied and target == (fields["x_base"], fields["x_ring"], fields["x_pixel_words"], 0)
+        by_element = other in ("residual", "output") and (copied or operand == "residual")
+        return by_element and self._place(operand) == self._place(other)
+
+    def _place(self, name: str) -> tuple[int, int, int]:
+        """Byte of row 0, pixel 0, channel 0 of the instruction; rows of the ring; words of a pixel."""
+        fields, lanes = self.fields, self.computer.scratchpad.lanes
+        if name == "residual":
+            return fields["residual_base"] * lanes, fields["residual_ring"], self.setup["residual_pixel_words"]
+        if name == "input":
+            return fields["x_base"] * lanes, fields["x_ring"], fields["x_pixel_words"]
+        return fields["out_base"] * lanes + fields["out_channel"], fields["out_ring"], fields["out_pixel_words"]
 
 
 def _words(channels: int, scratchpad: Scratchpad) -> int:

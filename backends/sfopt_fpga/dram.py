@@ -12,7 +12,7 @@ from sfopt_fpga.maps import Port, Region
 from sfopt_fpga.order import Access
 from sfopt_fpga.program import DRAM_ALIGNMENT, Program
 from sfopt_fpga.sequencer import Step
-from sfopt_fpga.shadow import Shadow
+from sfopt_fpga.shadow import Cells, Shadow
 
 __all__ = ["Dram"]
 
@@ -40,7 +40,7 @@ class Dram:
         self.reads[self.program.regions[region].name] += size_bytes
         if address >= self.program.feature_base and size_bytes:
             cells = _granules(address, size_bytes)
-            self.shadow.read(access, cells.start, cells.stop)
+            self.shadow.read(access, Cells(cells.start, 1, 1, cells.stop - cells.start))
             self._check_owner(access.step, region, address, size_bytes)
         return self.data[address : address + size_bytes]
 
@@ -57,7 +57,7 @@ class Dram:
             raise access.step.fault(f"writes region `{entry.name}` of {entry.category}")
         if size:
             cells = _granules(address, size)
-            self.shadow.write(access, cells.start, cells.stop)
+            self.shadow.write(access, Cells(cells.start, 1, 1, cells.stop - cells.start))
             self.owners[cells] = region + 1
         self.writes[entry.name] += size
         self.data[address : address + size] = values

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from sfopt.device import Device
 from sfopt.errors import InternalError, ProgramError
 from sfopt.groups import Group, Kind, Network
+from sfopt.places import first_channels
 from sfopt.plan import Plan
 from sfopt_fpga.expose import exposed_maps, with_all_in_dram
 from sfopt_fpga.isa import LOOP_BODY_WORDS, Axis, Engine, Opcode
@@ -47,7 +48,8 @@ class _Writer:
         self.traces: list[tuple[Word, str, int]] = []
         buffers, in_dram = {b.name: b for b in plan.buffers}, frozenset(d.tensor for d in plan.dram)
         steps = range(len(plan.segments))
-        self.stages = tuple(Stage(plan, network, device, buffers, in_dram, step) for step in steps)
+        begins = first_channels(plan, network)
+        self.stages = tuple(Stage(plan, network, device, buffers, in_dram, begins, step) for step in steps)
         self.members = tuple(tuple(Operands(s, g) for g in s.groups if g.kind is not Kind.HOST) for s in self.stages)
 
     def write(self) -> Draft:

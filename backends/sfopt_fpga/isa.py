@@ -16,7 +16,8 @@ end(i-1) to end(i) where end(i) = min(total, first + i * step) and end(-1) = 0. 
 COMPUTE is driven by both: rows by the row loop, output channels by the channel loop.
 
 **Rings.** Row r of an operand with base b, ring n and `pixel_words` w lies at word b + (r mod n) * width * w; its pixel x is
-another x * w words on. n >= height makes it an ordinary array. Words hold `lanes_in` bytes.
+another x * w words on. n >= height makes it an ordinary array. Words hold `lanes_in` bytes. An operand may lie beside others in
+larger pixels: b is then some words into one, and only the words that hold its channels are touched.
 """
 
 from collections.abc import Mapping
@@ -198,6 +199,7 @@ FORMATS: Mapping[Opcode, Format] = {
                 Field("swapped", 1, "the residual is the operation's first operand"),
                 Field("has_table1", 1, "table at the end"),
                 Field("include_pad", 1, "AVERAGE_POOL divides by the whole kernel area"),
+                Field("residual_pixel_words", 10, "words from one pixel of the residual to the next"),
             ),
         ),
         Format(
@@ -207,10 +209,10 @@ FORMATS: Mapping[Opcode, Format] = {
                 *_SYNC_BITS,
                 Field("x_base", 20, "word of input row 0"),
                 Field("x_ring", 16, "input ring rows"),
-                Field("x_pixel_words", 10, "words of an input pixel"),
+                Field("x_pixel_words", 10, "words from one input pixel to the next"),
                 Field("out_base", 20, "word of output row 0"),
                 Field("out_ring", 16, "output ring rows"),
-                Field("out_pixel_words", 10, "words of an output pixel"),
+                Field("out_pixel_words", 10, "words from one output pixel to the next"),
                 Field("out_channel", 16, "channel of the output where this instruction's channel 0 lands"),
                 Field("weights_base", 20, "word of output channel 0's weights"),
                 Field("weights_ring", 16, "output channels in the weight ring (DEPTHWISE: 1)"),

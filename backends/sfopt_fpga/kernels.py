@@ -30,25 +30,26 @@ def setup_word(own: Operands, piece: Piece) -> Word:
         **_values_outside(own, own.network.graph.ops_by_name[group.heavy]),
     }
     if group.scale is not None:
-        values |= {"has_scale": 1, "scale": own.stage.words(own.stage.buffer(group.scale).offset)}
+        values |= {"has_scale": 1, "scale": own.stage.base(group.scale)}
     if group.binary is not None:
         op = own.network.graph.ops_by_name[group.binary]
         swapped = group.residual != piece.tensor and first_operand(own.network.graph, op) == group.residual
         values |= {"binary": int(_BINARY[op.op_type]), "swapped": int(swapped)}
+    if group.residual is not None:
+        values["residual_pixel_words"] = own.stage.pixel_words(group.residual)
     return Word(Opcode.SETUP, values)
 
 
 def compute_word(own: Operands, piece: Piece, tile: int | None = None) -> Word:
     """COMPUTE for one piece: a band of rows for each index of the row loop, `tile` channels for each of the channel loop."""
     group, stage, rows = own.group, own.stage, own.rows
-    x, out = stage.buffer(piece.tensor), stage.buffer(group.output)
     values = {
-        "x_base": stage.words(x.offset),
-        "x_ring": x.rows,
-        "x_pixel_words": stage.pixel_words(stage.layout(piece.tensor).channels),
-        "out_base": stage.words(out.offset),
-        "out_ring": out.rows,
-        "out_pixel_words": stage.pixel_words(own.output.channels),
+        "x_base": stage.base(piece.tensor),
+        "x_ring": stage.buffer(piece.tensor).rows,
+        "x_pixel_words": stage.pixel_words(piece.tensor),
+        "out_base": stage.base(group.output),
+        "out_ring": stage.buffer(group.output).rows,
+        "out_pixel_words": stage.pixel_words(group.output),
         "out_channel": piece.channel_offset,
         "first": min(rows.first, rows.total),
         "step": rows.step,
@@ -59,8 +60,7 @@ def compute_word(own: Operands, piece: Piece, tile: int | None = None) -> Word:
     if weights is not None:
         values |= {"weights_base": stage.words(weights.offset), "weights_ring": weights.rows}
     if group.residual is not None:
-        residual = stage.buffer(group.residual)
-        values |= {"residual_base": stage.words(residual.offset), "residual_ring": residual.rows}
+        values |= {"residual_base": stage.base(group.residual), "residual_ring": stage.buffer(group.residual).rows}
     return Word(Opcode.COMPUTE, values)
 
 

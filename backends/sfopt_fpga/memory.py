@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -10,14 +11,19 @@ from sfopt.arithmetic.rounding import Int8Array
 from sfopt.device import Device
 from sfopt_fpga.isa import Opcode
 from sfopt_fpga.order import Access
-from sfopt_fpga.shadow import Shadow
+from sfopt_fpga.shadow import Cells, Shadow
 
 __all__ = ["Rows", "Scratchpad"]
+
+Element = TypeVar("Element", bound=np.generic)
 
 
 @dataclass(frozen=True)
 class Rows:
-    """An operand in the scratchpad. Row r lies at word base + (r mod ring) * width * pixel_words."""
+    """An operand in the scratchpad. Row r lies at word base + (r mod ring) * width * pixel_words.
+
+    A pixel may have more words than the operand's channels need: others may lie beside it.
+    """
 
     name: str
     base: int
@@ -40,41 +46,64 @@ class Scratchpad:
     def read(self, access: Access, rows: Rows, span: tuple[int, int], channels: tuple[int, int]) -> Int8Array:
         """Rows `span` of all pixels, channels `channels`, as (rows, width, channels). Faults when a byte holds another row."""
         parts = []
-        for start, stop, first in self._pieces(access, rows, span, channels[1]):
-            self.shadow.read(access, start, stop)
-            shape = (-1, rows.width, rows.pixel_words * self.lanes)
-            tags = self.tags[start:stop].reshape(shape)[:, :, channels[0] : channels[1]]
-            wanted = np.arange(first, first + len(tags), dtype=np.int32)[:, None, None]
+        for start, count, first in self._pieces(access, rows, span, channels[1]):
+            self.shadow.read(access, self._cells(rows, start, count, channels))
+            tags = self._bytes(self.tags, rows, start, count, channels)
+            wanted = np.arange(first, first + count, dtype=np.int32)[:, None, None]
             if not (tags == wanted).all():
                 self._stale(access, rows, start, channels[0], tags != wanted, first)
-            parts.append(self.data[start:stop].reshape(shape)[:, :, channels[0] : channels[1]])
+            parts.append(self._bytes(self.data, rows, start, count, channels))
         if len(parts) == 1:
             return parts[0]
         return np.concatenate(parts) if parts else np.empty((0, rows.width, channels[1] - channels[0]), np.int8)
 
     def write(self, access: Access, rows: Rows, span: tuple[int, int], channel: int, values: Int8Array) -> None:
         """Write (rows, width, channels) values as rows `span`, channel 0 at byte `channel` of each pixel. No other byte changes."""
-        last = channel + values.shape[2]
-        for start, stop, first in self._pieces(access, rows, span, last):
-            self.shadow.write(access, start, stop)
-            shape = (-1, rows.width, rows.pixel_words * self.lanes)
-            target = self.data[start:stop].reshape(shape)[:, :, channel:last]
-            part = values[first - span[0] : first - span[0] + len(target)]
-            target[:] = part
-            numbers = np.arange(first, first + len(target), dtype=np.int32)
-            self.tags[start:stop].reshape(shape)[:, :, channel:last] = numbers[:, None, None]
+        channels = (channel, channel + values.shape[2])
+        for start, count, first in self._pieces(access, rows, span, channels[1]):
+            self.shadow.write(access, self._cells(rows, start, count, channels))
+            self._bytes(self.data, rows, start, count, channels)[:] = values[first - span[0] : first - span[0] + count]
+            numbers = np.arange(first, first + count, dtype=np.int32)
+            self._bytes(self.tags, rows, start, count, channels)[:] = numbers[:, None, None]
 
-    def banks(self, access: Access, rows: Rows, span: tuple[int, int]) -> set[int]:
-        """Banks that rows `span` touch."""
+    def banks(self, access: Access, rows: Rows, span: tuple[int, int], channels: int) -> set[int]:
+        """Banks from the first to the last word that rows `span` of `channels` channels touch."""
         touched = set[int]()
-        for start, stop, _ in self._pieces(access, rows, span, 0):
-            touched.update(range(start // self.bank_words, (stop - 1) // self.bank_words + 1))
+        for start, count, _ in self._pieces(access, rows, span, channels):
+            last = start + self._extent(rows, count, channels) - 1
+            touched.update(range(start // self.bank_words, last // self.bank_words + 1))
         return touched
+
+    def _extent(self, rows: Rows, count: int, channels: int) -> int:
+        """Words from the first of `count` rows in a piece to the last that has one of `channels` channels.
+
+        An operand that lies beside others in its pixels ends in the middle of the last one.
+        """
+        return (count * rows.width - 1) * rows.pixel_words + -(-channels // self.lanes)
+
+    def _cells(self, rows: Rows, start: int, count: int, channels: tuple[int, int]) -> Cells:
+        """The words of these channels, in every pixel of a piece."""
+        first, last = channels[0] // self.lanes, -(-channels[1] // self.lanes)
+        return Cells(start + first, last - first, rows.pixel_words, count * rows.width)
+
+    def _bytes(
+        self, array: npt.NDArray[Element], rows: Rows, start: int, count: int, channels: tuple[int, int]
+    ) -> npt.NDArray[Element]:
+        """View (rows, width, channels) of what `array`, (words, lanes), has for these channels in a piece."""
+        size = array.itemsize
+        pixel = rows.pixel_words * self.lanes * size
+        return np.ndarray(
+            (count, rows.width, channels[1] - channels[0]),
+            array.dtype,
+            array.data,
+            (start * self.lanes + channels[0]) * size,
+            (rows.width * pixel, pixel, size),
+        )
 
     def _pieces(
         self, access: Access, rows: Rows, span: tuple[int, int], channels: int
     ) -> Iterator[tuple[int, int, int]]:
-        """Contiguous word ranges (start, stop, first row) of rows `span`; faults for an impossible operand or address.
+        """What is contiguous of rows `span`: (first word, rows, first row); faults for an impossible operand or address.
 
         A LOAD may bring more rows than its ring has, the later ones over the earlier: with a stride above the kernel's extent, the
         rows between two windows are read from DRAM and never used.
@@ -86,17 +115,16 @@ class Scratchpad:
             )
         if last - first > rows.ring and access.step.opcode is not Opcode.LOAD:
             raise access.step.fault(f"ring overrun: rows {first}..{last} of {rows.name} in a ring of {rows.ring}")
-        row_words = rows.width * rows.pixel_words
         while first < last:
             slot = first % rows.ring
             count = min(last - first, rows.ring - slot)
-            start = rows.base + slot * row_words
-            if start + count * row_words > self.words:
+            start = rows.base + slot * rows.width * rows.pixel_words
+            stop = start + self._extent(rows, count, channels)
+            if stop > self.words:
                 raise access.step.fault(
-                    f"{rows.name} rows {first}..{first + count} at words {start}..{start + count * row_words},"
-                    f" the scratchpad has {self.words}"
+                    f"{rows.name} rows {first}..{first + count} at words {start}..{stop}, the scratchpad has {self.words}"
                 )
-            yield start, start + count * row_words, first
+            yield start, count, first
             first += count
 
     def _stale(

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from functools import cached_property
 
-from sfopt.cost import Constant, constants
+from sfopt.cost import Constant, constants, padded_bytes
 from sfopt.groups import FeatureMap, Group, Network
 from sfopt.plan import Buffer, Role, Run, WeightMode
 from sfopt.rows import RowSchedule
@@ -77,7 +77,7 @@ class Operands:
             "ring": buffer.rows,
             "width": block.pixels,
             "channels": block.channels,
-            "pixel_words": self.stage.pixel_words(block.channels),
+            "pixel_words": self.stage.words(padded_bytes(block.channels, self.stage.device)),
             **row_fields(RowSchedule(tile or block.rows, tile or 0, block.rows)),
         }
         return Word(Opcode.LOAD, values, block.name)

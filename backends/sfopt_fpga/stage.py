@@ -28,6 +28,8 @@ class Stage:
     """By name."""
     in_dram: frozenset[str]
     """Maps that have a DRAM region."""
+    first_channels: Mapping[str, int]
+    """Resident map -> channel of its buffer's pixels where it begins."""
     step: int
 
     @property
@@ -137,9 +139,15 @@ class Stage:
         """STORE rows of `tensor`."""
         return self._map_word(Opcode.STORE, tensor, rows)
 
-    def pixel_words(self, channels: int) -> int:
-        """Words of a pixel."""
-        return -(-channels // self.device.word_bytes)
+    def base(self, tensor: str) -> int:
+        """Word where row 0 of a map begins."""
+        buffer = self.buffer(tensor)
+        begins = self.first_channels[tensor] if buffer.role is Role.RESIDENT else 0
+        return self.words(buffer.offset + begins)
+
+    def pixel_words(self, tensor: str) -> int:
+        """Words from one pixel of a map to the next: its own, or those of what it lies in."""
+        return self.words(self.buffer(tensor).row_bytes // self.layout(tensor).width)
 
     def words(self, size_bytes: int) -> int:
         """Bytes in words; raises InternalError for a part of a word."""
@@ -163,11 +171,11 @@ class Stage:
         values = {
             "dram": 0,
             "axis": int(Axis.ROWS),
-            "base": self.words(buffer.offset),
+            "base": self.base(tensor),
             "ring": buffer.rows,
             "width": layout.width,
             "channels": layout.channels,
-            "pixel_words": self.pixel_words(layout.channels),
+            "pixel_words": self.pixel_words(tensor),
             **row_fields(rows),
         }
         return Word(opcode, values, tensor)

@@ -1,9 +1,9 @@
 """The choice program: which options cover the groups and which maps are resident, with exact capacity at every step.
 
 Columns -> Rows -> Objective -> Result. One private function per family of rows, whose docstring is the constraint.
-Symbols: x[o] option o is taken; r[m, g] reader g of map m sees it resident; s[g, m] group g writes over map m; d[g] DMA that
-nothing hides behind the segment that ends with group g; cap the scratchpad in words; P the peak in words. Readers of a map that no
-option can tell apart share one r.
+Symbols: x[o] option o is taken; r[m, g] reader g of map m sees it resident; s[g, m] the output of group g has the place of its
+operand m; d[g] DMA that nothing hides behind the segment that ends with group g; cap the scratchpad in words; P the peak in words.
+Readers of a map that no option can tell apart share one r.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -13,12 +13,13 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from sfopt.allocate.cuts import Cut, StepFloor, covers
+from sfopt.allocate.in_place import Columns, InPlace
 from sfopt.allocate.linear import Answer, Expression, LinearProgram
 from sfopt.allocate.options import Option
 from sfopt.allocate.problem import Choice, Problem
 from sfopt.allocate.switches import Switches
 from sfopt.cost import dma_cycles
-from sfopt.groups import Group, Kind
+from sfopt.groups import Kind
 
 __all__ = ["LEVELS", "ChoiceProgram", "Known"]
 
@@ -51,12 +52,11 @@ class ChoiceProgram:
         self.windows = {m: tuple(self._windows(m)) for m in problem.free_maps}
         self.peak = self.program.column("peak", 0, problem.device.words)
         self.delay = dict[int, int]()
-        self.over = {g.index: self._written_over(g) for g in problem.network.groups if switches.in_place}
         self._cover()
         self._pattern_matches_residency()
         self._never_resident_again()
         self._outlives_its_segment()
-        self._in_place()
+        self.in_place = InPlace.build(problem, self.program, self._columns())
         self._capacity()
         for cut in known.cuts:
             self._no_good(cut)
@@ -81,8 +81,8 @@ class ChoiceProgram:
         chosen = {o.first: o for x, o in zip(self.x, self.options, strict=True) if answer.values[x]}
         seen = {m: [w.last for w in windows if answer.values[w.column]] for m, windows in self.windows.items()}
         ends = {m: lasts[-1] for m, lasts in seen.items() if lasts and lasts[-1] < self.windows[m][-1].last}
-        over = {g: m for g, columns in self.over.items() for m, s in columns.items() if answer.values[s]}
-        return Choice(dict(sorted(chosen.items())), frozenset(m for m, lasts in seen.items() if lasts), ends, over)
+        in_place = frozenset(edge for edge, s in self.in_place.edges.items() if answer.values[s])
+        return Choice(dict(sorted(chosen.items())), frozenset(m for m, lasts in seen.items() if lasts), ends, in_place)
 
     def hint(self, choice: Choice) -> Mapping[int, int]:
         """Column values of a choice; an option that is not among these very ones counts as not taken."""
@@ -91,7 +91,7 @@ class ChoiceProgram:
             for m, windows in self.windows.items()
             for w in windows
         }
-        hint |= {s: int(choice.in_place.get(g) == m) for g, columns in self.over.items() for m, s in columns.items()}
+        hint |= {s: int(edge in choice.in_place) for edge, s in self.in_place.edges.items()}
         taken = {id(o) for o in choice.options.values()}
         return hint | {x: int(id(o) in taken) for x, o in zip(self.x, self.options, strict=True)}
 
@@ -135,18 +135,11 @@ class ChoiceProgram:
         """Where maps may end early: the parts of their readers in front and behind."""
         return ((m, a, b) for m, windows in self.windows.items() for a, b in pairwise(windows))
 
-    def _written_over(self, group: Group) -> Mapping[str, int]:
-        """Columns s[g, m] of the maps m over which a group may write: some option of it alone sees m and the output resident."""
-        return {
-            m: self.program.column(f"s {group.name} {m}")
-            for m in group.replaceable
-            if self._alone(group, m) and any(w.last == group.index for w in self.windows.get(m, ()))
-        }
-
-    def _alone(self, group: Group, operand: str) -> list[int]:
-        """Columns of the options of a group alone that see this operand and the output resident."""
-        wanted = {operand, group.output}
-        return [x for x, o in self._ending[group.index] if o.first == group.index and wanted <= o.resident]
+    def _columns(self) -> Columns:
+        """What the rows about places refer to."""
+        behind = {(m, before.last): after.column for m, before, after in self._breaks()}
+        ends = {(m, w.last) for m, windows in self.windows.items() for w in windows}
+        return Columns(zip(self.x, self.options, strict=True), ends, behind)
 
     def _cover(self) -> None:
         """Sum of x[o] over the options o that hold g = 1, for each accelerator group g."""
@@ -182,24 +175,10 @@ class ChoiceProgram:
             if seeing:
                 self.program.row([*seeing, (behind.column, -1)], high=0)
 
-    def _in_place(self) -> None:
-        """s[g, m] <= sum of x[o] over the options o of g alone that see m and the output of g resident; s[g, m] <= 1 - r[m, g'],
-        where g' is the reader of m behind g; sum of s[g, m] over m <= 1.
-        """
-        behind = {(m, before.last): after.column for m, before, after in self._breaks()}
-        for g, columns in self.over.items():
-            for m, s in columns.items():
-                alone = self._alone(self.problem.network.groups[g], m)
-                self.program.row([(s, 1), *((x, -1) for x in alone)], high=0)
-                if (m, g) in behind:
-                    self.program.row([(s, 1), (behind[m, g], 1)], high=1)
-            if len(columns) > 1:
-                self.program.row([(s, 1) for s in columns.values()], high=1)
-
     def _capacity(self) -> None:
         """At each group g: words of maps whose first reader from g on sees them resident + words e[m, g] of those that ended early
         in the segment + sum over the options o that end with g of (own words + words of resident maps that died in o before g) x[o]
-        + sum of early words x[o] over those that start behind g - words of m s[g, m] <= P <= cap.
+        + sum of early words x[o] over those that start behind g + the difference that shared places make (`InPlace`) <= P <= cap.
 
         And the sum of floor[o] x[o] over those that end with g <= P: an option's operands, in disjoint banks, reach that high
         even when alone.
@@ -212,8 +191,8 @@ class ChoiceProgram:
             ended = [(e, problem.map_bytes[m] // word) for m, e in self._ending_inside(g)]
             own = [(x, (o.own_bytes + problem.tail_bytes(o)) // word) for x, o in self._ending[g]]
             early = [(x, o.early_bytes // word) for x, o in self._starting.get(g + 1, ())]
-            over = [(s, -(problem.map_bytes[m] // word)) for m, s in self.over.get(g, {}).items()]
-            self.program.row([*held, *ended, *own, *early, *over, (self.peak, -1)], high=0)
+            shared = self.in_place.words[g]
+            self.program.row([*held, *ended, *own, *early, *shared, (self.peak, -1)], high=0)
             floors = [(x, o.floor_bytes // word) for x, o in self._ending[g] if o.floor_bytes]
             if self.switches.bank_floors and floors:
                 self.program.row([*floors, (self.peak, -1)], high=0)
@@ -230,19 +209,15 @@ class ChoiceProgram:
                 yield m, ended
 
     def _no_good(self, cut: Cut) -> None:
-        """Some map of the cut is not resident for as long, some block of it is absent or smaller, other maps of it are written
-        over each other, or P >= its height.
+        """Some map of the cut is not resident for as long, some block of it is absent or smaller, other maps of it share places, or
+        P >= its height.
         """
         absent = [self._seen(m, end) for m, end in sorted(cut.resident.items())]
-        escapes = dict[int, int]()
-        if any(m not in self.over.get(g, {}) for g, m in cut.in_place.items()):
+        escapes, edges = dict[int, int](), self.in_place.edges
+        if not cut.in_place <= edges.keys():
             return
-        for g, columns in self.over.items():
-            for m, s in columns.items():
-                if cut.in_place.get(g) == m:
-                    absent.append(s)
-                elif {m, self.problem.network.groups[g].output} <= cut.resident.keys():
-                    escapes[s] = 1
+        absent += [edges[e] for e in sorted(cut.in_place)]
+        escapes |= dict.fromkeys(self.in_place.others(cut.in_place, cut.resident), 1)
         for (first, last), blocks in cut.blocks.items():
             for x, o in self._covering[first]:
                 if not (o.first <= first and last <= o.last and all(covers(o, b) for b in blocks)):
@@ -255,21 +230,21 @@ class ChoiceProgram:
         self.program.row([*escapes.items(), *((r, -1) for r in absent)], low=1 - len(absent))
 
     def _step_floor(self, floor: StepFloor) -> None:
-        """If all the floor's maps are held for as long, the next segment has its early blocks, and the group writes over the same
-        map or none: sum of height[o] x[o] <= P.
+        """If all the floor's maps are held for as long and share the same places, and the next segment has its early blocks: sum of
+        height[o] x[o] <= P.
         """
         word, (first, last, pattern) = self.problem.device.word_bytes, floor.key
         heights = [
             (x, -(-floor.heights[o] // word)) for x, o in self._ending[last] if o.first == first and o in floor.heights
         ]
         absent = [(x, 1) for x, o in self._starting.get(last + 1, ()) if not all(covers(o, b) for b in floor.early)]
-        columns = self.over.get(first, {}) if first == last else {}
-        if not heights or (floor.over is not None and floor.over not in columns):
+        edges = self.in_place.edges
+        if not heights or not floor.in_place <= edges.keys():
             return
-        absent += [(s, 1) for s in columns.values() if floor.over is None]
+        absent += [(s, 1) for s in self.in_place.others(floor.in_place, floor.resident)]
         implied = {self._seen(m, self.problem.reads_or_writes(m, first)) for m in pattern}
         held = sorted({self._seen(m, end) for m, end in floor.resident.items()} - implied)
-        held += [s for m, s in columns.items() if m == floor.over]
+        held += [edges[e] for e in sorted(floor.in_place)]
         if not absent and not held:
             self.program.row([*heights, (self.peak, -1)], high=0)
             return
@@ -328,7 +303,6 @@ class ChoiceProgram:
             for w in windows:
                 yield w.column, (w.last - begin + 1) * problem.map_bytes[m] // word
                 begin = w.last + 1
-        for columns in self.over.values():
-            yield from ((s, -(problem.map_bytes[m] // word)) for m, s in columns.items())
+        yield from self.in_place.volume.items()
         for x, o in zip(self.x, self.options, strict=True):
             yield x, (o.own_bytes * (o.last - o.first + 1) + o.early_bytes) // word

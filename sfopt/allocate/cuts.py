@@ -4,7 +4,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 
-from sfopt.allocate.options import Block, Option, bank_floor
+from sfopt.allocate.in_place import edges_around
+from sfopt.allocate.options import Block, Edge, Option, bank_floor
 from sfopt.allocate.problem import Choice, Problem
 from sfopt.allocate.rectangles import Layout, Rectangle, rectangles
 from sfopt.allocate.stack import stack_height
@@ -21,28 +22,28 @@ class Cut:
 
     Maps are held to the reader that is given, or longer. Blocks belong to segments that hold at least the groups of their span; a
     span without blocks is one that some segment has to hold for two of the maps to meet.
-    Among the maps, exactly those `in_place` are written over, by the output of the group. A map that shares its place with one that
-    is not among them has one more demand to meet: a placement of both is one of it alone.
+    The operands `in_place` give their places, and no others do among the maps and what these lead to. A map that still shares its
+    place with others has more demands to meet: a placement of the place is one of the map alone, and of several side by side.
     """
 
     height_bytes: int
     resident: Mapping[str, int]
     blocks: Mapping[Span, tuple[Block, ...]]
-    in_place: Mapping[int, str]
+    in_place: frozenset[Edge]
 
 
 @dataclass(frozen=True)
 class StepFloor:
     """While `resident` are held and the next segment has the `early` blocks, an option of this key reaches `heights[option]`.
 
-    Maps are held to the reader that is given, or longer. `over` is the map over which the option's group writes, if any.
+    Maps are held to the reader that is given, or longer. Operands give their places as for a Cut.
     """
 
     key: tuple[int, int, frozenset[str]]
     resident: Mapping[str, int]
     early: tuple[Block, ...]
     heights: Mapping[Option, int]
-    over: str | None
+    in_place: frozenset[Edge]
 
 
 def covers(option: Option, block: Block) -> bool:
@@ -75,15 +76,15 @@ def _floor(problem: Problem, choice: Choice, first: int, options: Sequence[Optio
     lives = {m: problem.life(choice, m) for m in sorted(choice.resident)}
     held = {m: dies for m, (born, dies) in lives.items() if born <= chosen.last and first <= dies}
     early = tuple(b for b in following.blocks if b.early) if following else ()
-    over = {first: choice.in_place[first]} if first in choice.in_place else {}
+    edges = edges_around(problem, choice.in_place, held)
     heights = dict[Option, int]()
     for option in options:
         if option.key == chosen.key:
             local = {first: option} | ({option.last + 1: following} if following else {})
-            partial = Choice(local, choice.resident, choice.ends, over)
+            partial = Choice(local, choice.resident, choice.ends, edges)
             layout, step = rectangles(problem, partial), problem.spans(partial).index((first, option.last))
             heights[option] = stack_height(layout.part(layout.live_at(step, step)), problem.device.bank_bytes)
-    return StepFloor(chosen.key, held, early, heights, over.get(first))
+    return StepFloor(chosen.key, held, early, heights, edges)
 
 
 def cut_from(problem: Problem, choice: Choice, layout: Layout, height_bytes: int) -> Cut:
@@ -98,9 +99,8 @@ def cut_from(problem: Problem, choice: Choice, layout: Layout, height_bytes: int
         (early, (_, end)), (late, (begin, _)) = sorted((a, b), key=lambda item: item[1])
         if early.meets(late) and end < begin:
             blocks.setdefault((end, begin), ())
-    names = [r.name for r in layout.items]
-    over = {problem.network.producers[names[output]]: names[operand] for operand, output in layout.over}
-    return Cut(height_bytes, maps, blocks, over)
+    shared = [r.name for r in layout.items if r.place is not None]
+    return Cut(height_bytes, maps, blocks, edges_around(problem, choice.in_place, shared))
 
 
 def _groups(problem: Problem, choice: Choice, r: Rectangle) -> Span:

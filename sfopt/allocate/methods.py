@@ -21,7 +21,7 @@ from sfopt.plan import Certificate, Objective, Plan, Status
 __all__ = ["METHODS", "Method", "Request"]
 
 
-MAIN_SHARE = 0.8
+MAIN_SHARE = 0.65
 """Of the time limit: for the proof. The rest is for finding some plan if that has found none."""
 
 
@@ -61,12 +61,11 @@ def _optimal(request: Request) -> Plan:
 
 
 def _in_less(problem: Problem, request: Request, start: float, outcome: Outcome) -> Solution:
-    """When nothing could be placed in time: a plan for fewer banks, which leaves room; else, and after Ctrl-C, the largest-first
-    planner's.
+    """When nothing could be placed in time: a plan of a smaller problem; else, and after Ctrl-C, the largest-first planner's.
 
     Claimed as no more than feasible, beside what the search proved for the whole scratchpad.
     """
-    placed = None if outcome.interrupted else _in_fewer_banks(request, start)
+    placed = None if outcome.interrupted else _smaller(request, start)
     if placed is None and (request.traffic_limit is not None or problem.misfit is not None):
         most = "" if request.traffic_limit is None else f" of at most {request.traffic_limit} bytes"
         when = "before Ctrl-C" if outcome.interrupted else f"in {request.limits.seconds} s"
@@ -78,17 +77,21 @@ def _in_less(problem: Problem, request: Request, start: float, outcome: Outcome)
     return Solution(placed.choice, placed.layout, placed.offsets, objectives, outcome.rounds)
 
 
-def _in_fewer_banks(request: Request, start: float) -> Placed | None:
-    """The best plan found for a smaller scratchpad in the time that is left."""
-    for share in (0.92, 0.8, 0.65):
+def _smaller(request: Request, start: float) -> Placed | None:
+    """The best plan found in the time that is left: without operands in concats, where there are any; for fewer banks, which leaves
+    room.
+    """
+    concats = any(len(g.pieces) > 1 for g in request.network.groups)
+    switches = replace(request.switches, side_by_side=False)
+    for share in (1.0, 0.92, 0.8, 0.65) if concats and request.switches.side_by_side else (0.92, 0.8, 0.65):
         left = request.limits.seconds - (time.monotonic() - start)
         if left <= 0:
             break
         smaller = replace(request.device, banks=max(1, int(request.device.banks * share)))
         try:
-            fewer = Problem.build(request.network, smaller, request.switches)
+            fewer = Problem.build(request.network, smaller, switches)
             limits = replace(request.limits, seconds=left / 2)
-            found = solve(fewer, request.order, limits, request.switches, traffic_limit=request.traffic_limit).best
+            found = solve(fewer, request.order, limits, switches, traffic_limit=request.traffic_limit).best
         except InfeasibleError:
             continue
         if found is not None:

@@ -193,11 +193,13 @@ def _least_traffic(search: _Search, hint: Choice | None) -> Choice | None:
     """The least traffic, with small budgets for each option first.
 
     A choice that moves no more beyond the compulsory bytes than each option was allowed is optimal: any other option moves more.
-    So what a choice moves is budget enough for the next round; where that is a large step, less is tried first.
+    So what a choice moves is budget enough for the next round; where that is a large step, less is tried first. Nothing is gained
+    by less than what was proven of all choices before.
     """
     problem = search.problem
     largest = max(f.size_bytes for f in problem.network.maps.values())
-    budget = 0 if search.switches.budgets else UNLIMITED
+    proven = search.bounds.get("traffic", problem.compulsory_bytes) - problem.compulsory_bytes
+    budget = max(0, proven) if search.switches.budgets else UNLIMITED
     while True:
         beyond = problem.compulsory_bytes + budget + 1
         choice = _least(search, "traffic", {}, hint, problem.lean(budget), beyond)

@@ -13,16 +13,20 @@ from itertools import chain, combinations
 
 import numpy as np
 
+from sfopt.device import Device
 from sfopt.groups import Group, Kind, Network
 from sfopt.plan import Feed, Role, Run
 
 __all__ = [
     "Block",
     "Body",
+    "Edge",
     "Key",
     "Option",
     "bank_floor",
     "can_be_resident",
+    "lies_inside",
+    "may_lend",
     "operand_sets",
     "patterns",
     "undominated",
@@ -30,6 +34,8 @@ __all__ = [
 
 Key = tuple[int, int, frozenset[str]]
 """First group, last group, pattern of resident maps."""
+Edge = tuple[int, str]
+"""A group, and an operand of it that gives its place to the output: rule 5 of docs/plan-rules.md."""
 MAX_SEPARATE = 6
 """Maps of one segment whose residency is decided one by one."""
 
@@ -82,6 +88,8 @@ class Option:
     behind: int
     ahead: int
     """Cycles of DMA behind the previous segment's compute."""
+    lends: frozenset[Edge]
+    """Where operands that it sees resident may give their place."""
     make: Callable[[], Body]
 
     @cached_property
@@ -106,6 +114,16 @@ def can_be_resident(network: Network, tensor: str) -> bool:
     if tensor in network.producers:
         touching.append(network.groups[network.producers[tensor]])
     return bool(network.readers[tensor]) and all(g.kind is not Kind.HOST for g in touching)
+
+
+def may_lend(group: Group, device: Device) -> tuple[str, ...]:
+    """Operands whose place a group's output may have, as far as it depends on the group alone."""
+    return tuple(m for m, channel in group.replaceable.items() if channel % device.lanes_in == 0)
+
+
+def lies_inside(group: Group, tensor: str) -> bool:
+    """Whether an operand that gives its place is a piece of a concat, which lies inside the output, and not as large as it."""
+    return len(group.pieces) > 1 and tensor != group.residual
 
 
 def operand_sets(group: Group, weights: str | None) -> tuple[tuple[str, ...], ...]:

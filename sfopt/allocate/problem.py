@@ -4,7 +4,7 @@ from collections.abc import Mapping, Set
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
-from sfopt.allocate.options import Key, Option, can_be_resident
+from sfopt.allocate.options import Edge, Key, Option, can_be_resident
 from sfopt.allocate.rereads import RereadOptions
 from sfopt.allocate.segments import UNLIMITED, SegmentOptions
 from sfopt.allocate.singles import single_options
@@ -27,8 +27,8 @@ class Choice:
     resident: frozenset[str]
     ends: Mapping[str, int] = field(default_factory=dict)
     """Resident map -> the last reader that sees it resident, where that is not its last reader: those behind read it back."""
-    in_place: Mapping[int, str] = field(default_factory=dict)
-    """Group, a segment of its own -> the resident map ending there whose place its resident output takes."""
+    in_place: frozenset[Edge] = frozenset()
+    """Groups with a resident operand that ends there and gives its place to their resident output."""
 
 
 @dataclass(frozen=True)
@@ -58,9 +58,9 @@ class Problem:
 
     @cached_property
     def singles(self) -> Mapping[int, tuple[Option, ...]]:
-        """All options of each group alone that the heuristics choose from: they read no input again and write over none."""
+        """All options of each group alone that the heuristics choose from: no input is read again, no operand's place taken."""
         groups = (g for g in self.network.groups if g.kind is not Kind.HOST)
-        switches = replace(self.switches, reread_inputs=False, in_place=False)
+        switches = replace(self.switches, reread_inputs=False, in_place=False, side_by_side=False)
         return {g.index: single_options(self.network, g, self.device, switches) for g in groups}
 
     @cached_property
@@ -75,7 +75,7 @@ class Problem:
     @cached_property
     def segments(self) -> SegmentOptions:
         """Options of several groups."""
-        return SegmentOptions(self.network, self.device)
+        return SegmentOptions(self.network, self.device, side_by_side=self.switches.side_by_side)
 
     @cached_property
     def rereads(self) -> RereadOptions:

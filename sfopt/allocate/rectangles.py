@@ -4,6 +4,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from itertools import combinations
 
+from sfopt.allocate.in_place import outermost
 from sfopt.allocate.options import Block, Option, operand_sets
 from sfopt.allocate.problem import Choice, Problem
 from sfopt.plan import Role
@@ -20,6 +21,8 @@ class Rectangle:
     block: Block
     first: int
     last: int
+    place: str | None = None
+    """The outermost map of the place that a map shares with others; None: it has its own."""
 
     @property
     def size_bytes(self) -> int:
@@ -33,36 +36,32 @@ class Rectangle:
 
 @dataclass(frozen=True)
 class Layout:
-    """Rectangles, the pairs of indices (smaller first) that may not share a bank, and those (operand, output) with one offset.
+    """Rectangles, and the pairs of indices (smaller first) that may not share a bank.
 
-    An output begins at the step at which the operand ends that it is written over; both have one size.
+    Those with one `place` have one offset. They are of one size, and between the first one's first step and the last one's last
+    step, one of them is live at each.
     """
 
     items: tuple[Rectangle, ...]
     apart: frozenset[tuple[int, int]]
-    over: frozenset[tuple[int, int]] = frozenset()
 
     def part(self, wanted: Iterable[int]) -> "Layout":
         """The layout of some of the items only, in their order here."""
         kept = sorted(wanted)
         new = {old: i for i, old in enumerate(kept)}
         pairs = frozenset((new[a], new[b]) for a, b in self.apart if a in new and b in new)
-        over = frozenset((new[a], new[b]) for a, b in self.over if a in new and b in new)
-        return Layout(tuple(self.items[i] for i in kept), pairs, over)
+        return Layout(tuple(self.items[i] for i in kept), pairs)
 
     def merged(self) -> tuple["Layout", tuple[int, ...]]:
-        """The layout with each chain of items that are written over each other as one; and for each item its index there.
-
-        The one lives from the first item's first step to the last one's last, without a gap, apart from whatever any of them is.
-        """
-        head = list(range(len(self.items)))
-        for operand, output in sorted(self.over, key=lambda pair: self.items[pair[1]].first):
-            head[output] = head[operand]
-        heads = sorted(set(head))
-        last = {h: max(r.last for r, mine in zip(self.items, head, strict=True) if mine == h) for h in heads}
-        place = tuple(heads.index(h) for h in head)
-        pairs = {(min(place[a], place[b]), max(place[a], place[b])) for a, b in self.apart}
-        return Layout(tuple(replace(self.items[h], last=last[h]) for h in heads), frozenset(pairs)), place
+        """The layout with all items of a place as one, apart from whatever any of them is; and for each item its index there."""
+        heads = dict[str, int]()
+        places = tuple(heads.setdefault(r.place or r.name, len(heads)) for r in self.items)
+        members: list[list[Rectangle]] = [[] for _ in heads]
+        for place, r in zip(places, self.items, strict=True):
+            members[place].append(r)
+        whole = (replace(m[0], first=min(r.first for r in m), last=max(r.last for r in m)) for m in members)
+        pairs = {(min(places[a], places[b]), max(places[a], places[b])) for a, b in self.apart}
+        return Layout(tuple(whole), frozenset(pairs)), places
 
     def live_at(self, first: int, last: int) -> list[int]:
         """Indices of the items live at some step of `first..last`."""
@@ -75,22 +74,22 @@ def rectangles(problem: Problem, choice: Choice) -> Layout:
     Groups that a partial choice leaves open have no step; maps that live only there are left out, the others keep apart for them.
     """
     items = list[Rectangle]()
-    spans = problem.spans(choice)
+    spans, outer = problem.spans(choice), outermost(problem, choice.in_place)
     for m in problem.free_maps:
         if m in choice.resident:
             born, dies = problem.life(choice, m)
             steps = [s for s, (first, last) in enumerate(spans) if first <= dies and born <= last]
             if steps:
-                items.append(_held(problem, m, steps[0], steps[-1]))
+                items.append(_held(problem, m, steps[0], steps[-1], outer.get(m)))
     for step, (first, _) in enumerate(spans):
         option = choice.options.get(first)
         for block in option.blocks if option is not None else ():
             suffix = f".{block.role.value}" if block.role in (Role.WEIGHTS, Role.PARAMETERS) else ""
             items.append(Rectangle(f"{step}:{block.content}{suffix}", option, block, step - block.early, step))
     index = {item.name: i for i, item in enumerate(items)}
-    outputs = {g: problem.network.groups[g].output for g in choice.in_place}
-    over = frozenset((index[m], index[outputs[g]]) for g, m in choice.in_place.items())
-    return Layout(tuple(items), _apart(problem, choice, index) - over - {(b, a) for a, b in over}, over)
+    apart = _apart(problem, choice, index)
+    together = {(a, b) for a, b in apart if items[a].place is not None and items[a].place == items[b].place}
+    return Layout(tuple(items), apart - together)
 
 
 def held_rectangles(problem: Problem, resident: Collection[str]) -> Layout:
@@ -99,10 +98,10 @@ def held_rectangles(problem: Problem, resident: Collection[str]) -> Layout:
     return Layout(items, _apart(problem, Choice({}, frozenset()), {item.name: i for i, item in enumerate(items)}))
 
 
-def _held(problem: Problem, tensor: str, first: int, last: int) -> Rectangle:
-    fmap = problem.network.maps[tensor]
-    block = Block(Role.RESIDENT, tensor, fmap.height, problem.map_bytes[tensor] // fmap.height)
-    return Rectangle(tensor, None, block, first, last)
+def _held(problem: Problem, tensor: str, first: int, last: int, place: str | None = None) -> Rectangle:
+    height = problem.network.maps[tensor].height
+    block = Block(Role.RESIDENT, tensor, height, problem.map_bytes[place or tensor] // height)
+    return Rectangle(tensor, None, block, first, last, place)
 
 
 def _apart(problem: Problem, choice: Choice, index: dict[str, int]) -> frozenset[tuple[int, int]]:

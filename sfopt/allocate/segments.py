@@ -11,7 +11,8 @@ from functools import cached_property, partial
 from itertools import product
 
 from sfopt.allocate.growth import Growth
-from sfopt.allocate.options import Block, Body, Key, Option, bank_floor, can_be_resident, operand_sets, patterns
+from sfopt.allocate.lending import Lending
+from sfopt.allocate.options import Block, Body, Edge, Key, Option, bank_floor, can_be_resident, operand_sets, patterns
 from sfopt.allocate.tiling import Tiling
 from sfopt.allocate.worth import Needs
 from sfopt.cost import (
@@ -39,9 +40,9 @@ UNLIMITED = 1 << 62
 class SegmentOptions:
     """The options of two groups or more of a network on a device, each of which fits on its own."""
 
-    def __init__(self, network: Network, device: Device) -> None:
+    def __init__(self, network: Network, device: Device, *, side_by_side: bool = True) -> None:
         self.network, self.device = network, device
-        self.shared = _Shared(network, device)
+        self.shared = _Shared(network, device, Lending(network, device) if side_by_side else None)
         self._lean = dict[int, tuple[Option, ...]]()
 
     def lean(self, budget_bytes: int) -> tuple[Option, ...]:
@@ -142,6 +143,7 @@ def _no_worse(a: Option, b: Option) -> bool:
         and a.exposed <= b.exposed
         and a.behind <= b.behind
         and a.ahead <= b.ahead
+        and a.lends >= b.lends
     )
 
 
@@ -162,6 +164,8 @@ class _Shared:
 
     network: Network
     device: Device
+    lending: Lending | None
+    """None: no operand lies in a concat's output."""
     cycles: dict[tuple[int, RowSchedule, int, int | None, bool], int] = field(default_factory=dict)
     blocks: dict[tuple[int, bool], tuple[Constant, ...]] = field(default_factory=dict)
     free: frozenset[str] = frozenset()
@@ -286,7 +290,7 @@ class _Maker:
                 continue
             if budget_bytes is not None and sum(b for m, b in extra.items() if m not in pattern) > budget_bytes:
                 continue
-            held = sum(self.shared.whole[m] for m in pattern)
+            held = sum(self.shared.whole[m] for m in pattern - {m for _, m in self._lends(pattern)})
             if held + self.inside.bytes > self.device.sram_bytes:
                 continue
             streams = {m: self._stream(m) for m in moving if m not in pattern}
@@ -340,8 +344,19 @@ class _Maker:
             exposed=edges + inside.constant_cycles * (not early) + rest * (not overlap),
             behind=rest * overlap,
             ahead=inside.constant_cycles * early,
+            lends=self._lends(pattern),
             make=partial(self._body, streams, early=early, overlap=overlap),
         )
+
+    def _lends(self, pattern: frozenset[str]) -> frozenset[Edge]:
+        """Operands in the pattern that may lie in an output in the pattern."""
+        groups = self.network.groups
+        return frozenset((g, m) for g, m in self.lending if m in pattern and groups[g].output in pattern)
+
+    @cached_property
+    def lending(self) -> frozenset[Edge]:
+        """Operands that may lie in a concat's output, if both are resident."""
+        return frozenset() if self.shared.lending is None else self.shared.lending.edges(self.growth)
 
     def _moves_here(self, tensor: str) -> bool:
         """Whether a map moves once here in any plan: a network input at its first reader, a network output at its producer."""

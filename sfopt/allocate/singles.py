@@ -1,6 +1,6 @@
 """Every useful way to run one group as a segment of its own."""
 
-from collections.abc import Iterator, Set
+from collections.abc import Iterator, Mapping, Sequence, Set
 from functools import partial
 from itertools import combinations, product
 
@@ -8,10 +8,13 @@ from sfopt import cost
 from sfopt.allocate.options import (
     Block,
     Body,
+    Edge,
     Key,
     Option,
     bank_floor,
     can_be_resident,
+    lies_inside,
+    may_lend,
     operand_sets,
     patterns,
     undominated,
@@ -175,6 +178,7 @@ class _Maker:
             traffic_bytes=traffic,
             compute=self._cycles(rows, bands, run.channel_tile, folded=folded),
             **time,
+            lends=self._lends(resident),
             make=partial(_same, body),
         )
 
@@ -215,17 +219,30 @@ class _Maker:
         step = run.step * before // after if any(p.tensor == tensor for p in group.pieces) else run.step
         return RowSchedule(feed_first(fmap, [(group, run)]), step, fmap.height)
 
+    def _lends(self, resident: frozenset[str]) -> frozenset[Edge]:
+        """Operands that may give their place to a resident output."""
+        if self.group.output not in resident:
+            return frozenset()
+        group, on = self.group, {False: self.switches.in_place, True: self.switches.side_by_side}
+        lending = (m for m in may_lend(group, self.device) if m in resident and on[lies_inside(group, m)])
+        return frozenset((group.index, m) for m in lending)
+
     def _floor(self, resident: frozenset[str], blocks: tuple[Block, ...]) -> int:
-        """Of the operands in disjoint banks, the output over another operand where it may be."""
+        """Of the operands in disjoint banks, the largest that may have the output's place left out."""
         sizes = {m: self.network.maps[m].height * map_row_bytes(self.network.maps[m], self.device) for m in resident}
         sizes |= {b.content: b.size_bytes for b in blocks if b.role in (Role.INPUT, Role.OUTPUT)}
         weights = next((b for b in blocks if b.role is Role.WEIGHTS), None)
         if weights is not None:
             sizes["\0weights"] = weights.size_bytes
-        sets = operand_sets(self.group, None if weights is None else "\0weights")
-        if self.switches.in_place and self.group.output in resident and resident.intersection(self.group.replaceable):
-            del sizes[self.group.output]
-        return max(bank_floor([sizes[n] for n in names if n in sizes], self.device.bank_bytes) for names in sets)
+        lending = {m for _, m in self._lends(resident)}
+        return max(
+            self._set_floor([n for n in names if n in sizes], sizes, lending)
+            for names in operand_sets(self.group, None if weights is None else "\0weights")
+        )
+
+    def _set_floor(self, names: Sequence[str], sizes: Mapping[str, int], lending: Set[str]) -> int:
+        gone = max((n for n in names if n in lending), key=lambda n: sizes[n], default=None)
+        return bank_floor([sizes[n] for n in names if n != gone], self.device.bank_bytes)
 
 
 def _same(body: Body) -> Body:

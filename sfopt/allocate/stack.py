@@ -9,15 +9,20 @@ from sfopt.allocate.rectangles import Layout
 __all__ = ["MAX_STACK", "stack_height"]
 
 MAX_STACK = 12
-"""Buffers beyond which the dynamic program is not tried."""
+"""Buffers beyond which the dynamic program takes only the largest of those that must be apart from others."""
 
 
 def stack_height(layout: Layout, bank_bytes: int) -> int:
-    """Least highest byte of the layout's items if they are all live at once; the sum of sizes when there are too many of them."""
+    """Least highest byte of the layout's items if they are all live at once; a lower bound of it when they are too many."""
     layout, _ = layout.merged()
+    if len(layout.items) <= MAX_STACK:
+        return _height(layout, bank_bytes)
+    choosy = sorted({i for pair in layout.apart for i in pair}, key=lambda i: (-layout.items[i].size_bytes, i))
+    return max(sum(r.size_bytes for r in layout.items), _height(layout.part(choosy[:MAX_STACK]), bank_bytes))
+
+
+def _height(layout: Layout, bank_bytes: int) -> int:
     sizes = [r.size_bytes for r in layout.items]
-    if len(sizes) > MAX_STACK:
-        return sum(sizes)
     foes = [0] * len(sizes)
     for a, b in layout.apart:
         foes[a] |= 1 << b

@@ -19,6 +19,8 @@ class Switches:
     """Let one or two groups of a segment read their weights again in every band. Nor is this."""
     in_place: bool = True
     """Let a group of a segment of its own write over a resident operand that ends there. No trick: it adds plans."""
+    side_by_side: bool = True
+    """Let resident operands of a concat lie in its output from the start. Nor is this."""
     drop_dominated: bool = True
     """Leave out options that another option of the same pattern beats or equals in every buffer and every cost term."""
     bank_floors: bool = True

@@ -1,11 +1,11 @@
 """Rules 5 and 6: where buffers lie. Nothing live overlaps, and operands that stream together share no bank."""
 
 from bisect import bisect_left, insort
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import combinations
 
-from sfopt.check.in_place import written_over
+from sfopt.check.in_place import check_places, links, outermost, outward
 from sfopt.check.require import broken, require
 from sfopt.check.view import View
 from sfopt.groups import Group
@@ -26,15 +26,24 @@ class Span:
 
 
 def check_placement(view: View) -> None:
-    """Rule 5: whole words, inside the scratchpad, apart. Where an operand is written over, the output stands for both."""
+    """Rule 5: whole words, inside the scratchpad, apart. What lies in one place is one span, and apart in it."""
     word, have = view.device.word_bytes, view.device.sram_bytes
     for b in view.plan.buffers:
         require(b.offset >= 0 and b.offset % word == 0, 5, f"`{b.name}` is at {b.offset}, needs a multiple of {word}")
         require(b.end <= have, 5, f"`{b.name}` ends at {b.end}, scratchpad has {have} bytes")
-    pairs = [written_over(view, step) for step, _, _ in view.segments]
-    gone = {pair[0].name for pair in pairs if pair is not None}
-    spans = (Span(b.offset, b.end, b.name, b.first_step, b.last_step - (b.name in gone)) for b in view.plan.buffers)
-    require_apart((s for s in spans if s.first <= s.last), 5)
+    check_places(view)
+    require_apart(_spans(view), 5)
+
+
+def _spans(view: View) -> Iterator[Span]:
+    """Every buffer, but all that lie in one place together, from the first's first step to the last's last: links leave no gap."""
+    outputs, places = outward(view), dict[str, list[Buffer]]()
+    for b in view.plan.buffers:
+        places.setdefault(outermost(b.name, outputs), []).append(b)
+    for buffers in places.values():
+        steps = [(b.first_step, b.last_step) for b in buffers]
+        names = "`, `".join(b.name for b in buffers)
+        yield Span(buffers[0].offset, buffers[0].end, names, min(f for f, _ in steps), max(t for _, t in steps))
 
 
 def require_apart(spans: Iterable[Span], rule: int) -> None:
@@ -61,12 +70,12 @@ def require_apart(spans: Iterable[Span], rule: int) -> None:
 def check_banks(view: View) -> None:
     """Rule 6, instruction by instruction: one for each piece of each group."""
     for step, _, groups in view.segments:
-        exempt = written_over(view, step)
+        exempt = links(view, step)
         for group in groups:
             for piece in group.pieces:
                 operands = _operands(view, step, group, piece.tensor)
                 for a, b in combinations(operands, 2):
-                    if (a, b) != exempt:
+                    if (a, b) not in exempt:
                         _require_other_banks(a, b, view.device.bank_bytes, f"`{group.name}` in segment {step}")
 
 

@@ -1,9 +1,11 @@
 """Rule 2: a resident map is whole, from its producer, or its one load, to a reader."""
 
 from sfopt import cost
+from sfopt.check.in_place import outermost, outward
 from sfopt.check.require import require
 from sfopt.check.shape import require_shape
 from sfopt.check.view import View
+from sfopt.groups import FeatureMap
 from sfopt.plan import Buffer, Role
 
 __all__ = ["check_residents"]
@@ -11,10 +13,12 @@ __all__ = ["check_residents"]
 
 def check_residents(view: View) -> set[str]:
     """Check every RESIDENT buffer; returns their names."""
-    for name, b in view.resident.items():
+    for name in view.resident:
         require(name in view.network.maps, 2, f"resident `{name}` is not a feature map of the network")
         _check_readers(view, name)
-        _check_buffer(view, name, b)
+    outputs = outward(view)
+    for name, b in view.resident.items():
+        _check_buffer(view, name, b, view.network.maps[outermost(name, outputs)])
     return {*view.resident}
 
 
@@ -27,11 +31,12 @@ def _check_readers(view: View, name: str) -> None:
         require(not view.is_host(step), 2, f"`{name}` is resident, but host group `{host}` touches it")
 
 
-def _check_buffer(view: View, name: str, b: Buffer) -> None:
+def _check_buffer(view: View, name: str, b: Buffer, outer: FeatureMap) -> None:
+    """Its life, and its size: rows of its own, as long as those of the map in whose place it lies."""
     fmap, readers = view.network.maps[name], view.readers[name]
     first = view.makers.get(name, readers[0])
     ends = ", ".join(map(str, readers))
     lives = b.first_step == first and b.last_step in readers
     require(lives, 2, f"resident `{name}` is live {b.first_step}..{b.last_step}, needs {first} to one of {ends}")
-    require_shape(b, Role.RESIDENT, name, name, cost.map_row_bytes(fmap, view.device), 2)
+    require_shape(b, Role.RESIDENT, name, name, cost.map_row_bytes(outer, view.device), 2)
     require(b.rows == fmap.height, 2, f"resident `{name}` has {b.rows} rows, needs its height {fmap.height}")
