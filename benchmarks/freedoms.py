@@ -3,20 +3,18 @@
     python benchmarks/freedoms.py [--out DIR] [--device NAME] [--sram SIZE ...] [--seconds S] [--seeds N] FILE.onnx ...
 
 Traffic is the first level of the choice program without banks and addresses, over the options that plans have today. A freedom
-that gains nothing here gains nothing over them. `early ends` is exact. `in place`: an element-wise group's operand that dies there
-(or streams in) and its output count once. `concat`: operands that die at a concat and its output count once, and what would be
-stored, read, and stored again is stored once. `rows`: of each map some rows resident and the others streamed, and of each group
-several ways mixed (the linear relaxation: far too kind). `order`: other topological orders; of small networks all where they are
-few, else a sample, which proves nothing. Peak is the least at the compulsory traffic, on the last scratchpad. A bound that takes
-longer than `--seconds` is given up. Random small networks of the tests come first, `--seeds` of them. Writes `freedoms.json` and
-`freedoms.md`.
+that gains nothing here gains nothing over them. `early ends` is exact. `rows`: of each map some rows resident and the others
+streamed, and of each group several ways mixed (the linear relaxation: far too kind). `order`: other topological orders; of small
+networks all where they are few, else a sample, which proves nothing. No maps share places here: `in_place.py` has what that gains.
+Peak is the least at the compulsory traffic, on the last scratchpad. A bound that takes longer than `--seconds` is given up. Random
+small networks of the tests come first, `--seeds` of them. Writes `freedoms.json` and `freedoms.md`.
 """
 
 import json
 import random
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
 from math import ceil
 from pathlib import Path
@@ -27,16 +25,15 @@ from common import argument_parser, model_file, this_machine
 from sfopt.allocate import Switches
 from sfopt.allocate.choice import ChoiceProgram, Known
 from sfopt.allocate.linear import Limits, relaxed
-from sfopt.allocate.options import Option
 from sfopt.allocate.pricing import minimise
 from sfopt.allocate.problem import Problem
 from sfopt.device import Device, load_device
 from sfopt.errors import InfeasibleError
 from sfopt.graph import Graph
-from sfopt.groups import Group, Kind, Network
+from sfopt.groups import Network
 from sfopt.importer import import_model
 from sfopt.orders import dependencies, random_order, reordered
-from sfopt.plan import Role, Status
+from sfopt.plan import Status
 from sfopt.units import format_bytes, parse_size
 
 TESTS = Path(__file__).parent.parent / "tests"
@@ -47,101 +44,16 @@ ROUNDING = 2e-6
 """Of the traffic: what the linear relaxation's sums in floating point may be off."""
 ALL_ORDERS = 24
 """Orders of a small network that are all tried."""
-WITHOUT = Switches(early_ends=False, in_place=False, bank_floors=False, step_cuts=False)
-PLAIN = Switches(in_place=False, bank_floors=False, step_cuts=False)
+PLAIN = Switches(in_place=False, side_by_side=False, bank_floors=False, step_cuts=False)
+WITHOUT = replace(PLAIN, early_ends=False)
 UNKNOWN = "?"
 
-Saving = tuple[int, int]
-"""Bytes of scratchpad, bytes of traffic."""
-Freedom = Callable[[Problem, Option], Saving]
 
-
-def nothing(_problem: Problem, _option: Option) -> Saving:
-    """Plans as they are."""
-    return 0, 0
-
-
-def in_place(problem: Problem, option: Option) -> Saving:
-    """An operand of an element-wise group that nobody reads behind it, or that streams in, gives its place to the output."""
-    saved = 0
-    for group in _groups(problem, option):
-        copies = [p.tensor for p in group.pieces if group.kind is Kind.COPY and len(group.pieces) == 1]
-        operands = [m for m in (*copies, group.residual) if m is not None and _dies(problem, option, group, m)]
-        sizes = [_held_bytes(problem, option, m) for m in operands]
-        saved += min(max(sizes, default=0), _held_bytes(problem, option, group.output))
-    return saved, 0
-
-
-def concat(problem: Problem, option: Option) -> Saving:
-    """Operands of a concat are written where its output has them, on-chip and off."""
-    held = moved = 0
-    for group in _groups(problem, option):
-        if len(group.pieces) > 1:
-            operands = dict.fromkeys(p.tensor for p in group.pieces)
-            dying = sum(_held_bytes(problem, option, m) for m in operands if _dies(problem, option, group, m))
-            held += min(dying, _held_bytes(problem, option, group.output))
-            roles = {b.content: b.role for b in option.blocks}
-            if roles.get(group.output) is Role.OUTPUT:
-                streamed = (m for m in operands if roles.get(m) is Role.INPUT and m in problem.network.producers)
-                moved += sum(2 * problem.network.maps[m].size_bytes for m in streamed)
-    return held, moved
-
-
-def _groups(problem: Problem, option: Option) -> Sequence[Group]:
-    return problem.network.groups[option.first : option.last + 1]
-
-
-def _dies(problem: Problem, option: Option, group: Group, tensor: str) -> bool:
-    """Whether no group behind this one sees the operand in the buffer in which it sees it."""
-    readers = [r for r in problem.network.readers[tensor] if r > group.index]
-    streams = any(b.content == tensor and b.role is Role.INPUT for b in option.blocks)
-    return tensor not in problem.network.outputs and not [r for r in readers if not streams or r <= option.last]
-
-
-def _held_bytes(problem: Problem, option: Option, tensor: str) -> int:
-    if tensor in option.resident:
-        return problem.map_bytes[tensor]
-    return next((b.size_bytes for b in option.blocks if b.content == tensor and b.role in MAP_ROLES), 0)
-
-
-MAP_ROLES = (Role.INPUT, Role.OUTPUT, Role.RING)
-
-
-def freed(problem: Problem, freedom: Freedom, options: Sequence[Option]) -> tuple[list[Option], Mapping[int, int]]:
-    """The options as the freedom makes them, and what each of several groups saves of the scratchpad inside, by position."""
-    made, inside = list[Option](), dict[int, int]()
-    for option in options:
-        held, moved = freedom(problem, option)
-        if held and option.first < option.last:
-            inside[len(made)] = held
-        less = replace(option, own_bytes=option.own_bytes - held, traffic_bytes=option.traffic_bytes - moved)
-        made.append(less if held or moved else option)
-    return made, inside
-
-
-def program_of(problem: Problem, options: Sequence[Option], inside: Mapping[int, int]) -> ChoiceProgram:
-    """The choice program, in whose capacity rows a segment saves also at its groups before the last."""
-    program, word = ChoiceProgram(problem, options, Known(), problem.switches), problem.device.word_bytes
-    rows = [row for row in program.program.rows if program.peak in row[0]]
-    if len(rows) != len(problem.network.groups):
-        raise AssertionError("one row with the peak for each group")
-    for i, held in inside.items():
-        for g in range(options[i].first, options[i].last):
-            rows[g][0].append(program.x[i])
-            rows[g][1].append(-held // word)
-    return program
-
-
-def least_traffic(problem: Problem, freedom: Freedom, end: float) -> int | None:
+def least_traffic(problem: Problem, end: float) -> int | None:
     """The optimum of the first level, small budgets first as in the planner; None when time runs out or nothing fits."""
-    debt = sum(problem.network.maps[m].size_bytes for m in problem.network.outputs) if freedom is concat else 0
     largest = max(f.size_bytes for f in problem.network.maps.values())
     for budget in (0, largest, 4 * largest, 1 << 62):
-        enough = 1 << 62 if freedom is concat else budget  # an option that moves much today may move little then
-        options, inside = freed(problem, freedom, problem.lean(enough))
-        kept = [i for i, o in enumerate(options) if problem.excess_bytes(o) <= budget + debt]
-        inner = {at: inside[i] for at, i in enumerate(kept) if i in inside}
-        program = program_of(problem, [options[i] for i in kept], inner)
+        program = ChoiceProgram(problem, problem.lean(budget), Known(), problem.switches)
         answer = minimise(program, "traffic", {}, _left(end), problem.switches, None).answer
         if time.monotonic() > end:
             return None
@@ -151,10 +63,9 @@ def least_traffic(problem: Problem, freedom: Freedom, end: float) -> int | None:
     return None
 
 
-def least_peak(problem: Problem, freedom: Freedom, end: float) -> int | None:
+def least_peak(problem: Problem, end: float) -> int | None:
     """The least peak, in bytes, at the compulsory traffic."""
-    options, inside = freed(problem, freedom, problem.lean(0))
-    program = program_of(problem, options, inside)
+    program = ChoiceProgram(problem, problem.lean(0), Known(), problem.switches)
     limits = {"traffic": problem.compulsory_bytes}
     answer = minimise(program, "peak", limits, _left(end), problem.switches, None).answer
     return answer.value if answer.status is Status.OPTIMAL and answer.values is not None else None
@@ -192,32 +103,25 @@ def point(network: Network, device: Device, seconds: float, most_orders: int, *,
         return None
     clock = time.monotonic
     bounds = {
-        "without early ends": least_traffic(without, nothing, clock() + seconds),
-        "plans": least_traffic(problem, nothing, clock() + seconds),
-        "in place": least_traffic(problem, in_place, clock() + seconds),
-        "concat": least_traffic(problem, concat, clock() + seconds) if _has_concat(network) else None,
+        "without early ends": least_traffic(without, clock() + seconds),
+        "plans": least_traffic(problem, clock() + seconds),
         "rows": mixed_traffic(problem, clock() + seconds),
     }
     others = [Problem.build(n, device, PLAIN) for n in other_orders(network, most_orders, ORDERS)]
-    tried = [least_traffic(p, nothing, clock() + seconds) for p in others]
+    tried = [least_traffic(p, clock() + seconds) for p in others]
     bounds["order"] = min((t for t in tried if t is not None), default=None)
     result: dict[str, Any] = {"compulsory": problem.compulsory_bytes, "traffic": bounds, "orders": len(tried)}
     if peak:
-        names: dict[str, Freedom] = {"plans": nothing, "in place": in_place, "concat": concat}
-        result["peak"] = {n: least_peak(problem, f, clock() + seconds) for n, f in names.items()}
-        peaks = [least_peak(p, nothing, clock() + seconds) for p in others]
-        result["peak"]["order"] = min((p for p in peaks if p is not None), default=None)
+        peaks = [least_peak(p, clock() + seconds) for p in others]
+        least = min((p for p in peaks if p is not None), default=None)
+        result["peak"] = {"plans": least_peak(problem, clock() + seconds), "order": least}
     return result
-
-
-def _has_concat(network: Network) -> bool:
-    return any(len(g.pieces) > 1 for g in network.groups)
 
 
 NETWORKS_BY_DEFAULT = (
     "squeezenet", "mobilenet_v2", "resnet34", "efficientnet_b1", "resnet50", "yolov3_tiny", "densenet121", "shufflenet_v2",
 )  # fmt: skip
-NAMES = ("early ends", "in place", "concat", "rows", "order")
+NAMES = ("early ends", "rows", "order")
 
 
 def gains(found: dict[str, Any], what: str) -> dict[str, int | None]:
@@ -259,9 +163,7 @@ def small_networks(seeds: int, seconds: float) -> dict[str, Any]:
 def page(results: dict[str, Any], machine: str) -> list[str]:
     """The Markdown page."""
     note = "`benchmarks/freedoms.py` says what each column is: bytes that a freedom could gain at most. "
-    note += (
-        "`?`: time ran out, or there is nothing to try: no concat, no other order, no plan at the compulsory traffic."
-    )
+    note += "`?`: time ran out, or there is nothing to try: no other order, no plan at the compulsory traffic."
     lines = ["# What more freedom could gain at most", "", f"Measured on {machine}. {note}", ""]
     for what in ("traffic", "peak"):
         lines += [
