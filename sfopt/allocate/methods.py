@@ -22,7 +22,7 @@ __all__ = ["METHODS", "Method", "Request"]
 
 
 MAIN_SHARE = 0.65
-"""Of the time limit: for the proof. The rest is for finding some plan if that has found none."""
+"""Of the time limit: for the proof while nothing could be placed. The rest is for finding some plan then."""
 
 
 @dataclass(frozen=True)
@@ -52,8 +52,15 @@ def _optimal(request: Request) -> Plan:
     problem = Problem.build(request.network, request.device, request.switches)
     if request.order[0] == "peak" and request.traffic_limit is None:
         request = replace(request, traffic_limit=problem.compulsory_bytes)
-    main = replace(request.limits, seconds=request.limits.seconds * MAIN_SHARE)
-    outcome = solve(problem, request.order, main, request.switches, request.on_progress, request.traffic_limit)
+    outcome = solve(
+        problem,
+        request.order,
+        request.limits,
+        request.switches,
+        request.on_progress,
+        request.traffic_limit,
+        share=MAIN_SHARE,
+    )
     found = outcome.best or _in_less(problem, request, start, outcome)
     status = Status.OPTIMAL if all(o.status is Status.OPTIMAL for o in found.objectives) else Status.FEASIBLE
     certificate = Certificate("optimal", status, found.objectives, _seconds(start), found.iterations)

@@ -34,7 +34,7 @@ FIRST_BUDGET = 16
 BUDGET_GROWTH = 8
 """From one budget to the next."""
 END_SHARE = 0.1
-"""Of the time limit, beyond it: for placing what was chosen when it ran out."""
+"""Of the time limit, at its end: for placing what was chosen when the rest ran out."""
 EXPLAIN_TURNS = 1
 """Turns of one placement while a failed placement is explained."""
 WINDOWS = (1, 2, 3, 4, 6, 10)
@@ -97,11 +97,15 @@ def solve(
     switches: Switches,
     on_progress: Progress | None = None,
     traffic_limit: int | None = None,
+    *,
+    share: float = 1 - END_SHARE,
 ) -> Outcome:
     """The lexicographic optimum in `order` among plans that move at most `traffic_limit` bytes, or the best found until time
-    runs out or Ctrl-C comes.
+    runs out or Ctrl-C comes. While nothing could be placed, there is only this `share` of the time.
     """
-    search = _Search(problem, order, time.monotonic() + limits.seconds, limits, switches, on_progress, traffic_limit)
+    start = time.monotonic()
+    deadline = start + limits.seconds * share
+    search = _Search(problem, order, deadline, limits, switches, on_progress, traffic_limit)
     best: Solution | None = None
     rounds = 0
     try:
@@ -115,6 +119,7 @@ def solve(
             placed, cut = _place(search, choice, layout) if in_time else (_place_somehow(search, layout), None)
             if placed.offsets is not None:
                 best = _better(search, best, Solution(choice, layout, placed.offsets, (), rounds), placed.peak_bytes)
+                search.deadline = start + limits.seconds * (1 - END_SHARE)
             if (best is not None and all(o.status is Status.OPTIMAL for o in best.objectives)) or cut is None:
                 break
             search.known.cuts.append(cut)
