@@ -9,13 +9,16 @@ from naive_plan import Choice, can_be_resident, naive_plan
 from networks import random_network
 from segment_networks import SEGMENT_NETWORKS
 
+from sfopt.allocate import Switches, plan
+from sfopt.check import check_plan
 from sfopt.check.certificate import derive_facts
 from sfopt.check.view import View
 from sfopt.device import Device, load_device
+from sfopt.errors import InfeasibleError
 from sfopt.groups import Group, Kind, Network, network_fingerprint
 from sfopt.plan import Objective, Plan, Status, WeightMode
 
-__all__ = ["Case", "claimed", "random_cases", "roomy_device", "segment_cases", "with_host_group"]
+__all__ = ["Case", "claimed", "proven_levels", "random_cases", "roomy_device", "segment_cases", "with_host_group"]
 
 Case = tuple[Plan, Network, Device]
 
@@ -25,14 +28,25 @@ def roomy_device(banks: int = 1000) -> Device:
     return replace(load_device("sim8"), banks=banks, bank_bytes=512)
 
 
-def claimed(plan: Plan, network: Network, device: Device) -> Plan:
+def claimed(made: Plan, network: Network, device: Device) -> Plan:
     """The plan for `network`, with a certificate of its own figures that proves nothing."""
-    facts = derive_facts(View(plan, network, device), {(t.segment, t.tensor, t.direction): t for t in plan.transfers})
-    shown = {"traffic": plan.traffic_bytes, "cycles": facts.cycles, "peak": plan.peak_bytes}
+    facts = derive_facts(View(made, network, device), {(t.segment, t.tensor, t.direction): t for t in made.transfers})
+    shown = {"traffic": made.traffic_bytes, "cycles": facts.cycles, "peak": made.peak_bytes}
     status = {True: Status.OPTIMAL, False: Status.HEURISTIC}
     objectives = tuple(Objective(name, value, 0, status[value == 0]) for name, value in shown.items())
-    certificate = replace(plan.certificate, status=Status.HEURISTIC, objectives=objectives)
-    return replace(plan, network=network_fingerprint(network), certificate=certificate)
+    certificate = replace(made.certificate, status=Status.HEURISTIC, objectives=objectives)
+    return replace(made, network=network_fingerprint(network), certificate=certificate)
+
+
+def proven_levels(network: Network, device: Device, switches: Switches, objective: str) -> tuple[int, ...] | None:
+    """Values of the planner's proven plan, which the checker has seen; None when infeasible."""
+    try:
+        found = plan(network, device, objective=objective, switches=switches)
+    except InfeasibleError:
+        return None
+    check_plan(found, network, device)
+    assert found.certificate.status is Status.OPTIMAL
+    return tuple(o.value for o in found.certificate.objectives)
 
 
 def with_host_group(network: Network, index: int) -> Network:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from brute_force import TooManyCasesError, optimum
+from checked import proven_levels
 from networks import GraphBuilder, efficientnet_b0, mobilenet_v2, random_network, resnet50
 from small_cases import heavy_case, shared_case, small_case, sums_case, wide_case
 
@@ -20,17 +21,6 @@ from sfopt.errors import InfeasibleError, UsageError
 from sfopt.groups import Network
 from sfopt.plan import Status, WeightMode
 from sfopt_fpga.emit import emit
-
-
-def solved(network: Network, device: Device, switches: Switches, objective: str) -> tuple[int, ...] | None:
-    """Values of the proven plan, which the checker has seen; None when infeasible."""
-    try:
-        found = plan(network, device, objective=objective, switches=switches)
-    except InfeasibleError:
-        return None
-    check_plan(found, network, device)
-    assert found.certificate.status is Status.OPTIMAL
-    return tuple(o.value for o in found.certificate.objectives)
 
 
 def compare(
@@ -61,7 +51,7 @@ def compare(
             )
         except TooManyCasesError:
             continue
-        assert solved(network, device, switches, objective) == expected, f"seed {seed}"
+        assert proven_levels(network, device, switches, objective) == expected, f"seed {seed}"
         compared += 1
         feasible += expected is not None
     return compared, feasible
@@ -163,8 +153,8 @@ def test_early_ends_are_found_where_they_pay(objective: str) -> None:
     assert compare(seeds, Switches(early_ends=False), objective, shared_case) == (len(seeds), len(seeds))
     for seed in seeds:
         network, device = shared_case(seed)
-        whole = solved(network, device, Switches(early_ends=False), objective)
-        shorter = solved(network, device, Switches(), objective)
+        whole = proven_levels(network, device, Switches(early_ends=False), objective)
+        shorter = proven_levels(network, device, Switches(), objective)
         assert whole is not None
         assert shorter is not None
         assert shorter < whole
@@ -198,8 +188,8 @@ def test_operands_are_written_over_where_it_pays(level: str) -> None:
         assert compare(seeds, Switches(in_place=on), case=sums_case) == (len(seeds), len(seeds))
     for seed in seeds:
         network, device = sums_case(seed)
-        apart = solved(network, device, Switches(in_place=False), "traffic")
-        over = solved(network, device, Switches(), "traffic")
+        apart = proven_levels(network, device, Switches(in_place=False), "traffic")
+        over = proven_levels(network, device, Switches(), "traffic")
         lower = [name for name, a, b in zip(LEVELS, over or (), apart or (), strict=True) if a < b]
         assert lower[0] == level
 

@@ -5,15 +5,13 @@ from dataclasses import replace
 
 import pytest
 from brute_force import TooManyCasesError, optimum
+from checked import proven_levels
 from small_cases import concats_case, scaled_concats_case
 
-from sfopt.allocate import OBJECTIVES, Switches, plan
-from sfopt.check import check_plan
+from sfopt.allocate import OBJECTIVES, Switches
 from sfopt.cost import compulsory_bytes
 from sfopt.device import Device
-from sfopt.errors import InfeasibleError
 from sfopt.groups import Network
-from sfopt.plan import Status
 
 Make = Callable[[int], tuple[Network, Device]]
 
@@ -27,13 +25,7 @@ def case(seed: int, objective: str, make: Make) -> tuple[Network, Device]:
 def solved(seed: int, objective: str, switches: Switches, make: Make = concats_case) -> tuple[int, ...] | None:
     """Values of the proven plan, which the checker has seen; None when infeasible."""
     network, device = case(seed, objective, make)
-    try:
-        found = plan(network, device, objective=objective, switches=switches)
-    except InfeasibleError:
-        return None
-    check_plan(found, network, device)
-    assert found.certificate.status is Status.OPTIMAL
-    return tuple(o.value for o in found.certificate.objectives)
+    return proven_levels(network, device, switches, objective)
 
 
 def enumerated(
