@@ -25,7 +25,7 @@ from sfopt.groups import Network
 from sfopt.importer import import_model
 from sfopt.units import format_bytes
 
-NAMES = ("resnet34", "resnet50", "mobilenet_v2", "densenet121", "shufflenet_v2", "inception_v3", "squeezenet")
+NAMES = ("resnet34", "resnet50", "mobilenet_v2", "squeezenet", "shufflenet_v2", "inception_v3", "densenet121")
 SIZES = tuple(k << 10 for k in (384, 512, 1024))
 LEVELS = ("traffic", "cycles", "peak")
 ROOM = 2 << 20
@@ -85,7 +85,7 @@ def _cell(plain: dict[str, int], given: dict[str, int]) -> str:
 
 def main() -> None:
     """Run and write both result files."""
-    parser = argument_parser(__doc__, 120.0)
+    parser = argument_parser(__doc__, 240.0)
     parser.add_argument(
         "networks", nargs="*", metavar="NAME|FILE.onnx", help=f"of {', '.join(NETWORKS)}, or a model file"
     )

@@ -22,7 +22,7 @@ __all__ = ["METHODS", "Method", "Request"]
 
 
 MAIN_SHARE = 0.65
-"""Of the time limit: for the proof while nothing could be placed. The rest is for finding some plan then."""
+"""Of the time limit: for the proof while nothing could be placed. The rest is for finding some plan of a smaller problem then."""
 
 
 @dataclass(frozen=True)
@@ -61,49 +61,72 @@ def _optimal(request: Request) -> Plan:
         request.traffic_limit,
         share=MAIN_SHARE,
     )
-    found = outcome.best or _in_less(problem, request, start, outcome)
-    status = Status.OPTIMAL if all(o.status is Status.OPTIMAL for o in found.objectives) else Status.FEASIBLE
+    found = outcome.best
+    if found is None or not (outcome.interrupted or _is_proven(found)):
+        found = _of_smaller(problem, request, start, outcome)
+    status = Status.OPTIMAL if _is_proven(found) else Status.FEASIBLE
     certificate = Certificate("optimal", status, found.objectives, _seconds(start), found.iterations)
     return assemble(problem, found.choice, found.layout, found.offsets, certificate)
 
 
-def _in_less(problem: Problem, request: Request, start: float, outcome: Outcome) -> Solution:
-    """When nothing could be placed in time: a plan of a smaller problem; else, and after Ctrl-C, the largest-first planner's.
+def _is_proven(found: Solution) -> bool:
+    return all(o.status is Status.OPTIMAL for o in found.objectives)
 
-    Claimed as no more than feasible, beside what the search proved for the whole scratchpad.
+
+def _of_smaller(problem: Problem, request: Request, start: float, outcome: Outcome) -> Solution:
+    """Where nothing was proven in time: the better of what was found and a plan of a smaller problem; if nothing was found at all,
+    also one for fewer banks; else, and after Ctrl-C, the largest-first planner's.
+
+    Claimed as no more than feasible, beside what the search proved for the whole problem.
     """
-    placed = None if outcome.interrupted else _smaller(request, start)
-    if placed is None and (request.traffic_limit is not None or problem.misfit is not None):
-        most = "" if request.traffic_limit is None else f" of at most {request.traffic_limit} bytes"
-        when = "before Ctrl-C" if outcome.interrupted else f"in {request.limits.seconds} s"
-        raise TimeLimitError(f"no plan{most} was found {when}, nor a proof of none")
+    placed = None if outcome.interrupted else _apart(request, start)
+    if outcome.best is None and placed is None:
+        placed = None if outcome.interrupted else _in_fewer_banks(request, start)
+        if placed is None and (request.traffic_limit is not None or problem.misfit is not None):
+            most = "" if request.traffic_limit is None else f" of at most {request.traffic_limit} bytes"
+            when = "before Ctrl-C" if outcome.interrupted else f"in {request.limits.seconds} s"
+            raise TimeLimitError(f"no plan{most} was found {when}, nor a proof of none")
+        placed = placed or HEURISTICS["greedy-size"].place(problem, request.limits.seed)
+    best = outcome.best
     if placed is None:
-        placed = HEURISTICS["greedy-size"].place(problem, request.limits.seed)
+        assert best is not None
+        return best
+    values = _values(problem, placed)
+    if best is not None and [o.value for o in best.objectives] <= [values[n] for n in request.order]:
+        return best
     bounds = {**outcome.bounds, "traffic": max(problem.compulsory_bytes, outcome.bounds.get("traffic", 0))}
-    objectives = judged(request.order, _values(problem, placed), bounds)
+    objectives = judged(request.order, values, bounds)
     return Solution(placed.choice, placed.layout, placed.offsets, objectives, outcome.rounds)
 
 
-def _smaller(request: Request, start: float) -> Placed | None:
-    """The best plan found in the time that is left: without operands in concats, where there are any; for fewer banks, which leaves
-    room.
+def _apart(request: Request, start: float) -> Placed | None:
+    """The best plan found in half of the time that is left whose concats have operands in buffers of their own: a far smaller
+    problem. None where there is no concat.
     """
-    concats = any(len(g.pieces) > 1 for g in request.network.groups)
-    switches = replace(request.switches, side_by_side=False)
-    for share in (1.0, 0.92, 0.8, 0.65) if concats and request.switches.side_by_side else (0.92, 0.8, 0.65):
-        left = request.limits.seconds - (time.monotonic() - start)
-        if left <= 0:
-            break
-        smaller = replace(request.device, banks=max(1, int(request.device.banks * share)))
-        try:
-            fewer = Problem.build(request.network, smaller, switches)
-            limits = replace(request.limits, seconds=left / 2)
-            found = solve(fewer, request.order, limits, switches, traffic_limit=request.traffic_limit).best
-        except InfeasibleError:
-            continue
-        if found is not None:
-            return Placed(found.choice, found.layout, found.offsets)
-    return None
+    if not request.switches.side_by_side or all(len(g.pieces) < 2 for g in request.network.groups):
+        return None
+    return _attempt(request, start, request.device)
+
+
+def _in_fewer_banks(request: Request, start: float) -> Placed | None:
+    """The best plan found in the time that is left for fewer banks: that leaves room."""
+    shares = (max(1, int(request.device.banks * share)) for share in (0.92, 0.8, 0.65))
+    attempts = (_attempt(request, start, replace(request.device, banks=banks)) for banks in shares)
+    return next((placed for placed in attempts if placed is not None), None)
+
+
+def _attempt(request: Request, start: float, device: Device) -> Placed | None:
+    """What half of the time that is left finds, with all operands of concats in buffers of their own."""
+    left, switches = request.limits.seconds - (time.monotonic() - start), replace(request.switches, side_by_side=False)
+    if left <= 0:
+        return None
+    try:
+        limits = replace(request.limits, seconds=left / 2)
+        smaller = Problem.build(request.network, device, switches)
+        found = solve(smaller, request.order, limits, switches, traffic_limit=request.traffic_limit).best
+    except InfeasibleError:
+        return None
+    return None if found is None else Placed(found.choice, found.layout, found.offsets)
 
 
 def _heuristic(name: str, place: Callable[[Problem, int], Placed]) -> Callable[[Request], Plan]:
