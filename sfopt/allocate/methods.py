@@ -21,8 +21,10 @@ from sfopt.plan import Certificate, Objective, Plan, Status
 __all__ = ["METHODS", "Method", "Request"]
 
 
-MAIN_SHARE = 0.65
+MAIN_SHARE = 0.8
 """Of the time limit: for the proof while nothing could be placed. The rest is for finding some plan of a smaller problem then."""
+CONCATS_SHARE = 0.5
+"""The same where concats make the problem far larger than the one in which their operands have buffers of their own."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +61,7 @@ def _optimal(request: Request) -> Plan:
         request.switches,
         request.on_progress,
         request.traffic_limit,
-        share=MAIN_SHARE,
+        share=CONCATS_SHARE if _has_concats(request) else MAIN_SHARE,
     )
     found = outcome.best
     if found is None or not (outcome.interrupted or _is_proven(found)):
@@ -103,9 +105,12 @@ def _apart(request: Request, start: float) -> Placed | None:
     """The best plan found in half of the time that is left whose concats have operands in buffers of their own: a far smaller
     problem. None where there is no concat.
     """
-    if not request.switches.side_by_side or all(len(g.pieces) < 2 for g in request.network.groups):
-        return None
-    return _attempt(request, start, request.device)
+    return _attempt(request, start, request.device) if _has_concats(request) else None
+
+
+def _has_concats(request: Request) -> bool:
+    """Whether operands may lie in concats."""
+    return request.switches.side_by_side and any(len(g.pieces) > 1 for g in request.network.groups)
 
 
 def _in_fewer_banks(request: Request, start: float) -> Placed | None:
