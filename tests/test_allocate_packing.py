@@ -277,6 +277,7 @@ def test_an_interrupt_gives_the_best_so_far_if_there_is_one(monkeypatch, minimiz
             pack(HARD, 100_000, time_limit_s=60)
 
 
+@pytest.mark.usefixtures("heeding_interrupts")
 def test_an_interrupt_stops_the_program():
     """In a process of its own: the signal must not reach whatever runs the tests."""
     script = (

@@ -121,6 +121,7 @@ def test_killed_and_started_again_it_computes_what_is_missing(sfopt: Run, tmp_pa
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("heeding_interrupts")
 def test_interrupted_it_says_how_to_go_on(tmp_path: Path) -> None:
     process = start(tmp_path)
     wait_for_points(process, tmp_path, 2)
