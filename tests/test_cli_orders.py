@@ -1,6 +1,7 @@
 """`--orders` as a person meets it: another order from the model to the checked files."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -72,11 +73,11 @@ def test_the_own_order_is_said_to_be_the_own(sfopt: Run, tmp_path: Path) -> None
         (lambda _names: [], "another network"),
     ],
 )
-def test_check_refuses_another_order_than_the_plan_is_for(  # type: ignore[no-untyped-def]
+def test_check_refuses_another_order_than_the_plan_is_for(
     sfopt: Run,
     model: Path,
     tmp_path: Path,
-    change,
+    change: Callable[[list[str]], list[str]],
     expected: str,
 ) -> None:
     _, plan, _ = optimized(sfopt, model, tmp_path / "o", "--orders", 8, "--no-verify")

@@ -1,6 +1,7 @@
 """Orders of the groups: each is one, and a plan for another order than the network's own is as good as any other plan."""
 
 import random
+from collections.abc import Callable
 from dataclasses import replace
 
 import models
@@ -135,7 +136,7 @@ def test_a_reordered_network_is_the_same_but_for_its_indices(seed: int) -> None:
         (lambda names: names[::-1], "before"),
     ],
 )
-def test_names_that_are_no_order(change, expected: str) -> None:  # type: ignore[no-untyped-def]
+def test_names_that_are_no_order(change: Callable[[list[str]], list[str]], expected: str) -> None:
     network = branching()
     with pytest.raises(PlanCheckError, match=expected):
         in_order_of(network, change([g.name for g in network.groups]))
@@ -250,7 +251,7 @@ def test_ctrl_c_goes_on_with_the_orders_that_have_a_bound(forked: Network, monke
         calls.append(name)
         if len(calls) == 3:
             raise KeyboardInterrupt
-        return first_bound(problem, name, *rest)  # type: ignore[arg-type]
+        return first_bound(problem, name, *rest)
 
     monkeypatch.setattr(in_orders, "first_bound", interrupted)
     other, best = plan_in_orders(forked, device, 8)
@@ -274,7 +275,7 @@ def test_ctrl_c_goes_on_with_the_orders_that_have_a_bound(forked: Network, monke
 def test_the_checker_refuses_a_wrong_order(changes: dict[str, object], expected: str) -> None:
     network, _, best = tried(GAINING[0], 8)
     assert best.order is not None
-    wrong = replace(best, order=replace(best.order, **changes))  # type: ignore[arg-type]
+    wrong = replace(best, order=replace(best.order, **changes))
     with pytest.raises(PlanCheckError, match=f"rule 10.*{expected}"):
         check_plan(wrong, network, shared_case(GAINING[0])[1])
 

@@ -23,7 +23,7 @@ __all__ = ["METHODS", "Method", "Request"]
 
 MAIN_SHARE = 0.8
 """Of the time limit: for the proof while nothing could be placed. The rest is for finding some plan of a smaller problem then."""
-CONCATS_SHARE = 0.5
+CONCATS_SHARE = 0.65
 """The same where concats make the problem far larger than the one in which their operands have buffers of their own."""
 
 
@@ -76,8 +76,8 @@ def _is_proven(found: Solution) -> bool:
 
 
 def _of_smaller(problem: Problem, request: Request, start: float, outcome: Outcome) -> Solution:
-    """Where nothing was proven in time: the better of what was found and a plan of a smaller problem; if nothing was found at all,
-    also one for fewer banks; else, and after Ctrl-C, the largest-first planner's.
+    """Where time left something unproven: the better of what was found and a plan of a smaller problem; if nothing was found at
+    all, also one for fewer banks; else, and after Ctrl-C, the largest-first planner's.
 
     Claimed as no more than feasible, beside what the search proved for the whole problem.
     """
