@@ -31,6 +31,8 @@ __all__ = [
     "ENGINES",
     "FORMATS",
     "LOOP_BODY_WORDS",
+    "MEAN_CHANNELS",
+    "OPCODE_BITS",
     "WORD_BITS",
     "WORD_BYTES",
     "Axis",
@@ -49,6 +51,8 @@ WORD_BITS = 8 * WORD_BYTES
 LOOP_BODY_WORDS = LOOP_WORDS
 """Words of a loop's body, inner loops included, that the sequencer's buffer holds."""
 OPCODE_BITS = 4
+MEAN_CHANNELS = 4096
+"""Channels of a global mean at most: the sums that the machine keeps from band to band."""
 
 
 class Opcode(IntEnum):
