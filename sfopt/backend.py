@@ -16,7 +16,17 @@ from sfopt.errors import UsageError
 from sfopt.groups import Network
 from sfopt.plan import Plan, Transfer
 
-__all__ = ["Backend", "Compiled", "Disassembler", "Event", "Execution", "backend_names", "load_backend"]
+__all__ = [
+    "Backend",
+    "Compiled",
+    "Disassembler",
+    "Event",
+    "Execution",
+    "RtlBackend",
+    "RtlCompiled",
+    "backend_names",
+    "load_backend",
+]
 
 ENTRY_POINT_GROUP = "sfopt.backends"
 
@@ -90,6 +100,24 @@ class Disassembler(Protocol):
 
     def disassemble(self, data: bytes) -> str:
         """A program file as text. Raises ProgramError when it is none."""
+        ...
+
+
+@runtime_checkable
+class RtlBackend(Protocol):
+    """What a backend whose hardware can be simulated gate by gate offers beside `Backend`. What it compiles is `RtlCompiled`."""
+
+    def require_rtl(self, device: Device) -> None:
+        """Raise an SfoptError if the hardware for `device` cannot be simulated here: before any work is done."""
+        ...
+
+
+@runtime_checkable
+class RtlCompiled(Protocol):
+    """A network compiled for such a backend."""
+
+    def run_rtl(self, inputs: Mapping[str, npt.NDArray[np.generic]]) -> Execution:
+        """As `Compiled.run`, on the simulated hardware: results that reach DRAM, bytes and cycles as it counts them."""
         ...
 
 

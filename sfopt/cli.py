@@ -75,6 +75,9 @@ Orders = Annotated[
 TimeLimit = Annotated[float, typer.Option("--time-limit", min=0.1, help="Seconds that the solver may take.")]
 Seed = Annotated[int, typer.Option("--seed", help="Seed of random samples and of the solver.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the report as JSON.")]
+Rtl = Annotated[
+    bool, typer.Option("--rtl", help="Run the program on the RTL as well (Verilator) and compare with the simulator.")
+]
 NoVerify = Annotated[bool, typer.Option("--no-verify", help="Do not run and compare the program.")]
 
 
@@ -105,6 +108,7 @@ def optimize(
     seed: Seed = 0,
     out: Annotated[Path | None, typer.Option("--out", help="Output directory; MODEL.sfopt by default.")] = None,
     no_verify: NoVerify = False,
+    rtl: Rtl = False,
     json: AsJson = False,
 ) -> None:
     """Plan a network, emit its program, run it and compare every tensor with ONNX Runtime."""
@@ -118,6 +122,7 @@ def optimize(
         calibration=calibration,
         time_limit_s=time_limit,
         verify=not no_verify,
+        rtl=rtl,
         seed=seed,
     )
     load_backend(backend)
@@ -141,6 +146,7 @@ def verify(
     calibration: Calibration = None,
     time_limit: TimeLimit = 60.0,
     seed: Seed = 0,
+    rtl: Rtl = False,
     json: AsJson = False,
 ) -> None:
     """Compare every tensor of a backend's run with ONNX Runtime; exit 1 at the first mismatch, which is named."""
@@ -150,6 +156,7 @@ def verify(
         backend=backend,
         calibration=calibration,
         time_limit_s=time_limit,
+        rtl=rtl,
         seed=seed,
     )
     load_backend(backend)

@@ -5,29 +5,33 @@ geometry: how many bytes a row occupies in the scratchpad, how many constants a 
 output rows needs. Cycles follow the machine of `docs/machine.md`; the instruction-level timing model adds the waiting.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from sfopt.cycles import Mode, Work
+from sfopt.cycles import compute_cycles as engine_cycles
 from sfopt.device import Device
-from sfopt.groups import FeatureMap, Group, Kind, Network
+from sfopt.groups import FeatureMap, Group, Kind, Network, Piece
 from sfopt.rows import RowSchedule
 
 __all__ = [
     "AVERAGE_BYTES",
     "BINARY_BYTES",
     "CHANNEL_BYTES",
+    "EMPTY_TRANSFER_CYCLES",
+    "LOAD_CYCLES",
     "LOOP_WORDS",
-    "PIPELINE_CYCLES",
     "SCALE_BYTES",
+    "STORE_CYCLES",
     "TABLE_BYTES",
     "Constant",
+    "Moved",
     "baseline_bytes",
     "baseline_layer_bytes",
     "compulsory_bytes",
     "compute_cycles",
     "constant_bytes",
     "constants",
-    "conv_cycles",
     "dma_cycles",
     "folds_input",
     "group_cycles",
@@ -38,7 +42,7 @@ __all__ = [
     "piece_cycles",
     "stream_cycles",
     "stream_row_bytes",
-    "word_cycles",
+    "transfer_start_cycles",
 ]
 
 TABLE_BYTES = 256
@@ -51,6 +55,33 @@ SCALE_BYTES = 16
 """float32 factor, three int8 zero points, nine bytes unused."""
 AVERAGE_BYTES = 16
 """Two float32 scales, two int8 zero points, six bytes unused."""
+
+
+@dataclass(frozen=True)
+class Moved:
+    """What the DMA moves: dense bytes in DRAM, and the scratchpad words that hold them, which may have more bytes or fewer.
+
+    More where channels do not fill their last word, fewer where folding brings one DRAM pixel into several words.
+    """
+
+    size_bytes: int
+    words: int
+
+    def __sub__(self, other: "Moved") -> "Moved":
+        return Moved(self.size_bytes - other.size_bytes, self.words - other.words)
+
+    def __mul__(self, times: int) -> "Moved":
+        return Moved(self.size_bytes * times, self.words * times)
+
+    @staticmethod
+    def row(fmap: FeatureMap, row_bytes: int, device: Device) -> "Moved":
+        """One row of a map that takes `row_bytes` in the scratchpad (`map_row_bytes`, or `stream_row_bytes`)."""
+        return Moved(fmap.width * fmap.channels, row_bytes // device.word_bytes)
+
+    @staticmethod
+    def whole(fmap: FeatureMap, device: Device) -> "Moved":
+        """A whole map as it is held: each pixel in words of its own."""
+        return Moved.row(fmap, map_row_bytes(fmap, device), device) * fmap.height
 
 
 @dataclass(frozen=True)
@@ -70,6 +101,10 @@ class Constant:
     def row_bytes(self, device: Device) -> int:
         """Scratchpad bytes of one row."""
         return self.pixels * padded_bytes(self.channels, device)
+
+    def moved(self, device: Device) -> Moved:
+        """What reading it once moves."""
+        return Moved(self.size_bytes, self.rows * self.row_bytes(device) // device.word_bytes)
 
 
 def padded_bytes(channels: int, device: Device) -> int:
@@ -148,28 +183,58 @@ def _parameter_bytes(network: Network, group: Group) -> int:
     )
 
 
-def compute_cycles(network: Network, group: Group, device: Device, rows: int, channels: int, *, folded: bool) -> int:
+def compute_cycles(
+    network: Network,
+    group: Group,
+    device: Device,
+    rows: int,
+    channels: int,
+    *,
+    folded: bool,
+    piece: Piece | None = None,
+    final: bool = True,
+) -> int:
     """Cycles of one compute instruction over `rows` output rows (input rows for a global mean) and `channels` output channels.
 
-    Convolution: for each chunk of `accumulator_pixels` output pixels, each tile of `lanes_out` channels, each kernel position and
-    block of `lanes_in` inputs, one pixel a cycle, but never faster than the next tile's `lanes_out` weight words arrive; the last
-    chunk then drains. Every other kind: one word a cycle for each kernel position.
+    `piece` is the one that a concat's instruction copies; `final` false a global mean's that is not the last.
+    `sfopt/cycles.py` says how the engine spends them.
     """
-    if group.kind is Kind.HOST or rows == 0 or channels == 0:
-        return PIPELINE_CYCLES
-    out = network.maps[group.output]
-    x = network.maps[group.pieces[0].tensor]
+    if group.kind is Kind.HOST:
+        return 0
+    out, x = network.maps[group.output], network.maps[group.pieces[0].tensor]
     kernel_h, kernel_w = group.window.kernel
-    match group.kind:
-        case Kind.CONV:
-            depth = x.channels // group.conv_groups
-            positions, depth = (kernel_h, kernel_w * depth) if folded else (kernel_h * kernel_w, depth)
-            return conv_cycles(rows * out.width, channels, positions, depth, group.conv_groups, device)
-        case Kind.GLOBAL_MEAN:
-            return word_cycles(rows * x.width, channels, 1, device)
-        case Kind.DEPTHWISE | Kind.MAX_POOL | Kind.AVERAGE_POOL:
-            return word_cycles(rows * out.width, channels, kernel_h * kernel_w, device)
-    return word_cycles(rows * out.width, channels, 1, device)
+    positions, depth = kernel_h * kernel_w, x.channels // group.conv_groups
+    if folded:
+        positions, depth = kernel_h, kernel_w * depth
+    mode = MODES[group.kind]
+    tables = (piece.requantise if piece else False) + bool(group.before) + bool(group.after)
+    scalars = BINARY_BYTES * (group.binary is not None) + SCALE_BYTES * (group.scale is not None)
+    work = Work(
+        mode,
+        rows * (x.width if group.kind is Kind.GLOBAL_MEAN else out.width),
+        channels,
+        positions if mode in (Mode.CONV, Mode.WINDOW, Mode.AVERAGE) else 1,
+        depth if group.kind is Kind.CONV else 1,
+        out.channels // group.conv_groups if group.kind is Kind.CONV else 0,
+        out_channel=piece.channel_offset if piece else 0,
+        head_bytes=scalars + AVERAGE_BYTES * (group.kind is Kind.AVERAGE_POOL) + TABLE_BYTES * tables,
+        records=group.kind in (Kind.CONV, Kind.DEPTHWISE, Kind.GLOBAL_MEAN),
+        scale=group.scale is not None,
+        binary=group.binary is not None,
+        final=final,
+    )
+    return engine_cycles(work, device)
+
+
+MODES = {
+    Kind.CONV: Mode.CONV,
+    Kind.DEPTHWISE: Mode.WINDOW,
+    Kind.MAX_POOL: Mode.WINDOW,
+    Kind.AVERAGE_POOL: Mode.AVERAGE,
+    Kind.GLOBAL_MEAN: Mode.MEAN,
+    Kind.COPY: Mode.ELEMENT,
+    Kind.RESIZE: Mode.ELEMENT,
+}
 
 
 def group_cycles(
@@ -178,15 +243,31 @@ def group_cycles(
     """Compute cycles of a whole group: one instruction for each band, also an empty one, channel tile and piece."""
     if group.kind is Kind.HOST:
         return 0
+    slices: list[tuple[int, int, Piece | None]]
     if len(group.pieces) > 1:
-        slices = [(network.maps[p.tensor].channels, 1) for p in group.pieces]
+        slices = [(network.maps[p.tensor].channels, 1, p) for p in group.pieces]
     else:
-        slices = _parts(network.maps[group.output].channels, channel_tile)
+        slices = [
+            (part, count, group.pieces[0]) for part, count in _parts(network.maps[group.output].channels, channel_tile)
+        ]
+    sizes = [(size, times, True) for size, times in rows.sizes(bands)]
+    if group.kind is Kind.GLOBAL_MEAN:
+        sizes = list(_until_the_last(rows.sizes(bands)))
     return sum(
-        times * count * compute_cycles(network, group, device, size, part, folded=folded)
-        for size, times in rows.sizes(bands)
-        for part, count in slices
+        times * count * compute_cycles(network, group, device, size, part, folded=folded, piece=piece, final=final)
+        for size, times, final in sizes
+        for part, count, piece in slices
     )
+
+
+def _until_the_last(sizes: Iterable[tuple[int, int]]) -> Iterator[tuple[int, int, bool]]:
+    """Bands by their number of rows, and whether they bring the last row: only the last of them that brings any does."""
+    filled = [(rows, count) for rows, count in sizes if rows]
+    yield from ((rows, count, False) for rows, count in filled[:-1])
+    if filled:
+        rows, count = filled[-1]
+        yield from ((rows, count - 1, False), (rows, 1, True))
+    yield from ((0, count, True) for rows, count in sizes if rows == 0)
 
 
 def _parts(total: int, size: int) -> list[tuple[int, int]]:
@@ -195,61 +276,55 @@ def _parts(total: int, size: int) -> list[tuple[int, int]]:
     return [(part, count) for part, count in ((size, full), (rest, 1)) if part and count]
 
 
-PIPELINE_CYCLES = 32
-"""Fill and drain of one compute instruction."""
+LOAD_CYCLES = 3
+"""What a LOAD that moves anything takes beside the latency and the data: realignment, the scratchpad."""
+STORE_CYCLES = 7
+"""The same of a STORE."""
+EMPTY_TRANSFER_CYCLES = 1
+"""All that a LOAD or STORE takes that moves nothing."""
 
 
-def conv_cycles(pixels: int, channels: int, positions: int, depth: int, conv_groups: int, device: Device) -> int:
-    """MAC-array cycles for `pixels` output pixels, `channels` output channels, `positions` kernel positions of `depth` inputs."""
-    channels_per_group = -(-channels // conv_groups)
-    tiles = conv_groups * -(-channels_per_group // device.lanes_out)
-    passes = tiles * positions * -(-depth // device.lanes_in)
-    full, rest = divmod(pixels, device.accumulator_pixels)
-    chunks = [device.accumulator_pixels] * full + [rest] * (rest > 0)
-    array = passes * sum(max(size, device.lanes_out) for size in chunks)
-    return array + device.lanes_out + chunks[-1] + PIPELINE_CYCLES
+def transfer_start_cycles(device: Device, *, reading: bool) -> int:
+    """Cycles of one LOAD, if `reading`, or STORE in which no data moves."""
+    return device.dram_latency_cycles + (LOAD_CYCLES if reading else STORE_CYCLES)
 
 
-def word_cycles(pixels: int, channels: int, positions: int, device: Device) -> int:
-    """Cycles of the depthwise, pooling and element-wise paths: one word of `lanes_in` channels a cycle."""
-    return pixels * -(-channels // device.lanes_in) * positions + PIPELINE_CYCLES
+def dma_cycles(moved: Moved, device: Device, *, reading: bool) -> int:
+    """Cycles of one DRAM transfer that has the bus to itself: its start, then DRAM's bandwidth, but at most one word a cycle."""
+    if moved.size_bytes == 0:
+        return EMPTY_TRANSFER_CYCLES
+    bus_cycles = -(-moved.size_bytes * device.clock_hz // device.dram_bytes_per_s)
+    return transfer_start_cycles(device, reading=reading) + max(bus_cycles, moved.words)
 
 
-def dma_cycles(size_bytes: int, device: Device) -> int:
-    """Cycles of one DRAM transfer: latency, then DRAM's bandwidth, but at most one scratchpad word a cycle."""
-    if size_bytes == 0:
-        return 1
-    bytes_per_s = min(device.dram_bytes_per_s, device.lanes_in * device.clock_hz)
-    return device.dram_latency_cycles + -(-size_bytes * device.clock_hz // bytes_per_s)
-
-
-def piece_cycles(size_bytes: int, pieces: int, device: Device) -> tuple[int, int]:
-    """Cycles of the first piece of a transfer that moves in `pieces` like ones, and of all the others; each pays the latency.
+def piece_cycles(moved: Moved, pieces: int, device: Device) -> tuple[int, int]:
+    """Cycles of the first piece of a transfer that moves in `pieces` like ones, and of all the others; each pays its start.
 
     For constants; `stream_cycles` does the same for a feature map's bands.
     """
-    piece_bytes = -(-size_bytes // pieces)
-    rest_bytes = size_bytes - piece_bytes
-    if rest_bytes == 0:
-        return dma_cycles(size_bytes, device), 0
-    latencies = (pieces - 1) * device.dram_latency_cycles
-    return dma_cycles(piece_bytes, device), dma_cycles(rest_bytes, device) - device.dram_latency_cycles + latencies
+    piece = Moved(-(-moved.size_bytes // pieces), -(-moved.words // pieces))
+    rest = moved - piece
+    if rest.size_bytes == 0:
+        return dma_cycles(moved, device, reading=True), 0
+    starts = (pieces - 2) * transfer_start_cycles(device, reading=True)
+    return dma_cycles(piece, device, reading=True), dma_cycles(rest, device, reading=True) + starts
 
 
-def stream_cycles(row_bytes: int, rows: RowSchedule, bands: int, device: Device, *, reading: bool) -> tuple[int, int]:
-    """Cycles of a map's first piece (of its last, when it is written), and of all its other pieces; `row_bytes` in DRAM.
+def stream_cycles(row: Moved, rows: RowSchedule, bands: int, device: Device, *, reading: bool) -> tuple[int, int]:
+    """Cycles of a map's first piece (of its last, when it is written), and of all its other pieces; `row` is what a row moves.
 
-    A piece is what one band moves, and pays the latency. The first that streams in and the last that streams out have no
+    A piece is what one band moves, and pays its start. The first that streams in and the last that streams out have no
     computing of their own segment to hide behind.
     """
     moved = [size for size, _ in rows.sizes(bands) if size] or [rows.total]  # or all behind the last band
     pieces = sum(count for size, count in rows.sizes(bands) if size)
-    edge = moved[0 if reading else -1] * row_bytes
-    rest = rows.total * row_bytes - edge
-    if rest == 0:
-        return dma_cycles(edge, device), 0
-    latencies = max(0, pieces - 2) * device.dram_latency_cycles
-    return dma_cycles(edge, device), dma_cycles(rest, device) + latencies
+    edge_rows = moved[0 if reading else -1]
+    edge = dma_cycles(row * edge_rows, device, reading=reading)
+    if edge_rows == rows.total:
+        return edge, 0
+    rest = row * (rows.total - edge_rows)
+    starts = max(0, pieces - 2) * transfer_start_cycles(device, reading=reading)
+    return edge, dma_cycles(rest, device, reading=reading) + starts
 
 
 LOOP_WORDS = 1024

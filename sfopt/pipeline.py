@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from sfopt import cost
 from sfopt.allocate import plan as make_plan
@@ -18,6 +19,7 @@ from sfopt.equivalence import Equivalence, compare, require_equal
 from sfopt.errors import EquivalenceError, UsageError
 from sfopt.execute import accelerator_inputs, network_outputs, random_feeds
 from sfopt.groups import Network
+from sfopt.hardware import HardwareRun, require_rtl, run_hardware
 from sfopt.importer import Calibration, Imported, import_model
 from sfopt.plan import Plan
 from sfopt.source import Deviation, deviation
@@ -56,6 +58,8 @@ class Options:
     calibration: Calibration = None
     time_limit_s: float = 60.0
     verify: bool = True
+    rtl: bool = False
+    """Run the program on the simulated hardware too; needs `verify`."""
     seed: int = 0
 
 
@@ -67,6 +71,7 @@ class Verification:
     execution: Execution
     simulated: Traffic | None
     deviation: Deviation | None
+    hardware: HardwareRun | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,6 +93,10 @@ def optimize(model: Path, options: Options, progress: Progress | None = None) ->
     """Run the flow on one model. Raises an SfoptError whose text is one line; a check that fails is one of them."""
     report = progress or silent
     clock = _StageClock(report)
+    if options.rtl:
+        if not options.verify:
+            raise UsageError("the RTL's run is compared with the simulator's, which `--no-verify` leaves out")
+        require_rtl(load_backend(options.backend), options.device)
     with clock.stage("import and quantise"):
         on_calibration = lambda done, total: report("calibrate", done, total)  # noqa: E731
         imported = import_model(model, options.calibration, seed=options.seed, on_calibration=on_calibration)
@@ -104,6 +113,10 @@ def optimize(model: Path, options: Options, progress: Progress | None = None) ->
     if options.verify:
         with clock.stage("simulate and compare"):
             verification = verify(imported, facts, compiled, reference, seed=options.seed)
+    if verification and options.rtl:
+        with clock.stage("run the RTL"):
+            inputs = accelerator_inputs(network, _sample(imported, options.seed))
+            verification = replace(verification, hardware=run_hardware(compiled, inputs, verification.execution))
     planned = tally(plan.transfers, compiled.program_bytes)
     return Result(options, imported, plan, facts, planned, compiled, reference, verification, clock.seconds)
 
@@ -139,7 +152,7 @@ def verify(
 ) -> Verification:
     """Run one sample on both sides. Raises EquivalenceError at the first wrong element or the first wrong byte count."""
     network = imported.network
-    feeds = imported.sample or random_feeds(network.graph, seed)
+    feeds = _sample(imported, seed)
     inputs = accelerator_inputs(network, feeds)
     execution = compiled.run(inputs)
     tensors = tuple(n for g in network.groups for n in g.writes)
@@ -151,6 +164,11 @@ def verify(
         simulated = tally(execution.transfers, execution.program_bytes or 0)
     outputs = network_outputs(network, feeds, execution)
     return Verification(result, execution, simulated, deviation(imported, feeds, outputs))
+
+
+def _sample(imported: Imported, seed: int) -> Mapping[str, npt.NDArray[np.generic]]:
+    """What every run gets: the first calibration sample, or a random one."""
+    return imported.sample or random_feeds(imported.network.graph, seed)
 
 
 def _require_same_bytes(facts: PlanFacts, compiled: Compiled, execution: Execution) -> None:

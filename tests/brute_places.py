@@ -119,7 +119,7 @@ def placings(
         allowed.append([pairs for pairs in some if timely is None or timely.issuperset(pairs)])
     for choice in product(*allowed):
         inside = dict(pair for pairs in choice for pair in pairs)
-        if not _shares_a_bank(network, spans, inside):
+        if not _shares_a_bank(network, spans, inside, boxes):
             yield _merged(boxes, inside)
 
 
@@ -140,9 +140,16 @@ def _merged(boxes: Sequence[Box], inside: Mapping[str, str]) -> list[Box]:
     ]
 
 
-def _shares_a_bank(network: Network, spans: Sequence[tuple[int, int]], inside: Mapping[str, str]) -> bool:
-    """Whether two maps of one place stream through one instruction and are not an operand and the output that has its place."""
-    for names in (names for _, names in _instructions(network, spans) if inside):
+def _shares_a_bank(
+    network: Network, spans: Sequence[tuple[int, int]], inside: Mapping[str, str], boxes: Sequence[Box]
+) -> bool:
+    """Whether two maps of one place stream through one instruction and are not an operand and the output that has its place.
+
+    A map that has ended is streamed in by those that still read it, from a buffer of its own.
+    """
+    lives = {box.name: range(box.first, box.last + 1) for box in boxes}
+    for step, every in _instructions(network, spans) if inside else ():
+        names = [name for name in every if name in lives and step in lives[name]]
         for a, b in combinations(names, 2):
             if _outermost(a, inside) == _outermost(b, inside) and inside.get(a) != b and inside.get(b) != a:
                 return True

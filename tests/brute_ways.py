@@ -11,7 +11,7 @@ from brute_worth import cut_bytes, inner_bytes, reread_sets
 
 from sfopt import cost
 from sfopt.device import Device
-from sfopt.groups import Group, Kind, Network
+from sfopt.groups import FeatureMap, Group, Kind, Network
 from sfopt.rows import RowSchedule
 
 __all__ = ["REREADS", "How", "Part", "Span", "Way", "ways"]
@@ -81,8 +81,9 @@ def ways(
     """All ways to run the groups of `span`, which see the maps `held` resident and write the maps `stored` to DRAM."""
     groups = network.groups[span[0] : span[1] + 1]
     if groups[0].kind is Kind.HOST:
-        moved = [network.maps[n].size_bytes for n in (*groups[0].reads, *groups[0].writes)]
-        yield Way((), sum(moved), sum(cost.dma_cycles(size, device) for size in moved), 0, 0, 0)
+        maps = [(network.maps[n], n in groups[0].reads) for n in (*groups[0].reads, *groups[0].writes)]
+        cycles = sum(_at_once_cycles(m, device, reading=reading) for m, reading in maps)
+        yield Way((), sum(m.size_bytes for m, _ in maps), cycles, 0, 0, 0)
         return
     made = {g.output for g in groups}
     fed = tuple(dict.fromkeys(n for g in groups for n in g.reads if n not in made and n not in held))
@@ -139,6 +140,16 @@ def _tiles(network: Network, device: Device, group: Group) -> Iterator[int | Non
         tile *= 2
 
 
+def _pixel_words(fmap: FeatureMap, device: Device) -> int:
+    return ceil(fmap.channels / device.lanes_in)
+
+
+def _at_once_cycles(fmap: FeatureMap, device: Device, *, reading: bool) -> int:
+    """Cycles of moving a whole map."""
+    words = fmap.height * fmap.width * _pixel_words(fmap, device)
+    return cost.dma_cycles(cost.Moved(fmap.size_bytes, words), device, reading=reading)
+
+
 class _Maker:
     """Adds up one way."""
 
@@ -176,8 +187,9 @@ class _Maker:
             row = cost.stream_row_bytes(self.network, readers[0], tensor, self.device)
         rows = ring_rows(self.network, self.groups, self.timing, tensor, ahead=self.overlap, behind=False)
         self.parts.append(Part(tensor, rows, row))
-        feed, bands, dense = self.timing.feeds[tensor], self.timing.bands, fmap.width * fmap.channels
-        edge, rest = cost.stream_cycles(dense, feed, bands, self.device, reading=True)
+        feed, bands = self.timing.feeds[tensor], self.timing.bands
+        moved = cost.Moved(fmap.width * fmap.channels, row // self.device.lanes_in)
+        edge, rest = cost.stream_cycles(moved, feed, bands, self.device, reading=True)
         times = self._tiles(self.groups[0]) if tensor in self.how.again else 1
         self._spend(times * fmap.size_bytes, times * edge, times * rest)
 
@@ -204,18 +216,25 @@ class _Maker:
         if leaves and group.kind is Kind.GLOBAL_MEAN:
             self._move(group.output)
         elif leaves:
-            run, bands, dense = self.timing.runs[group.index], self.timing.bands, fmap.width * fmap.channels
-            self._spend(fmap.size_bytes, *cost.stream_cycles(dense, run, bands, self.device, reading=False))
+            run, bands = self.timing.runs[group.index], self.timing.bands
+            row = cost.Moved(fmap.width * fmap.channels, fmap.width * _pixel_words(fmap, self.device))
+            self._spend(fmap.size_bytes, *cost.stream_cycles(row, run, bands, self.device, reading=False))
 
     def _move(self, tensor: str) -> None:
         """A whole map between DRAM and scratchpad, at once."""
-        size = self.network.maps[tensor].size_bytes
-        self._spend(size, cost.dma_cycles(size, self.device), 0)
+        fmap = self.network.maps[tensor]
+        reading = tensor in self.network.inputs
+        self._spend(fmap.size_bytes, _at_once_cycles(fmap, self.device, reading=reading), 0)
 
     def _spend(self, size: int, edge: int, rest: int) -> None:
         self.traffic += size
         self.exposed += edge + (0 if self.overlap else rest)
         self.behind += rest if self.overlap else 0
+
+    def _constant(self, block: cost.Constant, passes: int) -> cost.Moved:
+        """What it moves to read a block so often."""
+        words = block.rows * block.pixels * ceil(block.channels / self.device.lanes_in)
+        return cost.Moved(block.size_bytes * passes, words * passes)
 
     def _run(self, group: Group) -> None:
         first, bands = group.pieces[0].tensor, self.timing.bands
@@ -228,11 +247,11 @@ class _Maker:
             self.parts.append(Part(block.name, rows, block.row_bytes(self.device), early))
             if tile is not None:
                 passes = 1 if self.how.again else bands
-                size, pieces = block.size_bytes * passes, passes * self._tiles(group)
-                self._spend(size, *cost.piece_cycles(size, pieces, self.device))
+                moved, pieces = self._constant(block, passes), passes * self._tiles(group)
+                self._spend(moved.size_bytes, *cost.piece_cycles(moved, pieces, self.device))
                 continue
             self.traffic += block.size_bytes
-            cycles = cost.dma_cycles(block.size_bytes, self.device)
+            cycles = cost.dma_cycles(self._constant(block, 1), self.device, reading=True)
             self.ahead += cycles if self.early else 0
             self.exposed += 0 if self.early else cycles
         tile, run = self._tile(group) or self.network.maps[group.output].channels, self.timing.runs[group.index]

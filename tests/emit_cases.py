@@ -3,18 +3,18 @@
 from collections import Counter
 
 import numpy as np
-from naive_plan import can_be_resident
+from naive_plan import Choice, can_be_resident
 
 import sfopt_ort
 from sfopt.device import Device
 from sfopt.groups import Kind, Network
 from sfopt.host import run_host_ops
-from sfopt.plan import Plan
+from sfopt.plan import Plan, WeightMode
 from sfopt_fpga.emit import emit
 from sfopt_fpga.program import HostCall, Program
 from sfopt_fpga.simulator import SimulationResult, simulate
 
-__all__ = ["DEVICE", "Case", "moved_bytes", "promised_bytes", "residencies"]
+__all__ = ["DEVICE", "Case", "moved_bytes", "promised_bytes", "random_choice", "residencies"]
 
 DEVICE = Device("small", "for tests", 8, 8, 10**8, 1 << 11, 256, 64, 10**9, 20, 16)
 
@@ -24,6 +24,22 @@ def residencies(network: Network, seed: int = 0) -> list[frozenset[str]]:
     maps = [t for t in network.maps if can_be_resident(network, t)]
     r = np.random.default_rng(seed)
     return [frozenset(), frozenset(maps), frozenset(t for t in maps if r.random() < 0.5)]
+
+
+def random_choice(network: Network, r: np.random.Generator) -> Choice:
+    """Residents, some of them ending at any of their readers, a band height, and the switches."""
+    share = r.choice([0.0, 0.2, 0.5, 1.0])
+    kept = [t for t in network.maps if can_be_resident(network, t) and r.random() < share]
+    return Choice(
+        resident=frozenset(kept),
+        ends={t: int(r.choice(network.readers[t])) for t in kept if r.random() < 0.5},
+        band_rows=(None, 1, 1, 2, 3)[r.integers(5)],
+        weights=(WeightMode.RESIDENT, WeightMode.REREAD, WeightMode.INPUT_REREAD)[max(0, int(r.integers(-2, 3)))],
+        channel_tile=int(r.integers(3, 5)),
+        kept=frozenset(g.index for g in network.groups if r.random() < 0.5),
+        overlap=bool(r.integers(2)),
+        early=bool(r.integers(2)),
+    )
 
 
 def random_inputs(network: Network, seed: int = 0) -> dict[str, np.ndarray]:
@@ -41,7 +57,8 @@ class Case:
     def __init__(self, network: Network, seed: int = 0) -> None:
         self.network = network
         self.inputs = random_inputs(network, seed)
-        self.expected = sfopt_ort.run(sfopt_ort.accelerator_part(network), self.inputs)
+        made = [t for t in network.maps if t not in network.inputs]
+        self.expected = sfopt_ort.run(sfopt_ort.accelerator_part(network), self.inputs, made)
 
     def host(self, call: HostCall, given: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         graph = self.network.graph

@@ -371,15 +371,20 @@ def test_cycles_of_a_segment_by_hand(overlap: bool) -> None:
     plan = naive_plan(network, device, lambda group: frame if group.index == 2 else band, [0, 2])
     facts = check_plan(claimed(plan, network, device), network, device)
 
-    def dma(size_bytes: int) -> int:
-        return cost.dma_cycles(size_bytes, device)
+    def dma(size_bytes: int, *, reading: bool = True) -> int:
+        """Eight channels fill a word of `sim8`, and so do eight bytes of parameters."""
+        return cost.dma_cycles(cost.Moved(size_bytes, size_bytes // 8), device, reading=reading)
+
+    def both(size_bytes: int) -> int:
+        """An input and an output of one size."""
+        return dma(size_bytes) + dma(size_bytes, reading=False)
 
     computing = 2 * 3 * cost.compute_cycles(network, network.groups[0], device, 2, 8, folded=False)
     band_bytes, constants = 2 * 6 * 8, dma(64) + dma(64)
-    rest = 2 * (dma(2 * band_bytes) + device.dram_latency_cycles)
-    exposed = 2 * constants + 2 * dma(band_bytes) + (0 if overlap else rest)
+    rest = both(2 * band_bytes) + sum(cost.transfer_start_cycles(device, reading=r) for r in (False, True))
+    exposed = 2 * constants + both(band_bytes) + (0 if overlap else rest)
     first = exposed + max(computing, (rest if overlap else 0) + constants)
-    second = 2 * dma(3 * band_bytes) + cost.compute_cycles(network, network.groups[2], device, 6, 8, folded=False)
+    second = both(3 * band_bytes) + cost.compute_cycles(network, network.groups[2], device, 6, 8, folded=False)
     assert facts.cycles == first + second
 
 

@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 from networks import GraphBuilder, mobilenet_v2, random_network, resnet50
 
 from sfopt import cost
+from sfopt.cycles import EMPTY_CYCLES
 from sfopt.device import load_device
-from sfopt.groups import Kind, Network
+from sfopt.groups import FeatureMap, Kind, Network
 from sfopt.rows import RowSchedule
 
 SIM8, KCU = load_device("sim8"), load_device("kcu1500")
@@ -20,29 +21,34 @@ def conv_network(kernel: int, stride: int, side: int = 11) -> Network:
     return b.network([b.conv(b.input(12, side, side), 20, kernel, stride)])
 
 
-def test_conv_cycles_by_hand() -> None:
-    # 2 tiles of 8 channels x 9 positions x 2 blocks of 8 inputs = 36 passes; 20 pixels make one chunk, drained once
-    assert SIM8.accumulator_pixels >= 20
-    assert cost.conv_cycles(20, 16, 9, 12, 1, SIM8) == 36 * 20 + 8 + 20 + cost.PIPELINE_CYCLES
+@given(st.integers(1, 10**7), st.integers(1, 10**7))
+def test_dma_cycles_are_a_start_and_what_bus_and_words_ask_for(size_bytes: int, words: int) -> None:
+    reading = cost.dma_cycles(cost.Moved(size_bytes, words), KCU, reading=True)
+    writing = cost.dma_cycles(cost.Moved(size_bytes, words), KCU, reading=False)
+    assert writing - reading == cost.STORE_CYCLES - cost.LOAD_CYCLES
+    cycles = reading - KCU.dram_latency_cycles - cost.LOAD_CYCLES
+    assert cycles * KCU.dram_bytes_per_s >= size_bytes * KCU.clock_hz
+    assert cycles >= words
+    assert cycles == words or size_bytes * KCU.clock_hz > (cycles - 1) * KCU.dram_bytes_per_s
 
 
-def test_few_pixels_wait_for_the_next_weights() -> None:
-    assert cost.conv_cycles(1, 8, 1, 8, 1, SIM8) == 8 + 8 + 1 + cost.PIPELINE_CYCLES
+def test_an_empty_transfer_costs_its_instruction() -> None:
+    assert {cost.dma_cycles(cost.Moved(0, 0), KCU, reading=r) for r in (False, True)} == {cost.EMPTY_TRANSFER_CYCLES}
 
 
-@given(st.integers(1, 40), st.integers(1, 40))
-def test_word_cycles(pixels: int, channels: int) -> None:
-    assert (
-        cost.word_cycles(pixels, channels, 9, SIM8)
-        == sum(9 for _ in range(pixels) for _ in range(0, channels, 8)) + cost.PIPELINE_CYCLES
-    )
-
-
-@given(st.integers(1, 10**7))
-def test_dma_cycles_are_latency_and_bandwidth(size_bytes: int) -> None:
-    cycles = cost.dma_cycles(size_bytes, KCU) - KCU.dram_latency_cycles
-    bytes_per_s = min(KCU.dram_bytes_per_s, KCU.lanes_in * KCU.clock_hz)
-    assert cycles * bytes_per_s >= size_bytes * KCU.clock_hz > (cycles - 1) * bytes_per_s
+def test_words_moved_by_hand() -> None:
+    """Words of 8 bytes: 12 channels take two, 4 in the second left empty; a kernel's 3 columns of 2 channels share one."""
+    assert cost.Moved.whole(FeatureMap("x", 5, 7, 12), SIM8) == cost.Moved(5 * 7 * 12, 5 * 7 * 2)
+    b = GraphBuilder("words")
+    network = b.network([b.conv(b.input(2, 6, 6), 20, 3, 2)])
+    group, fmap = network.groups[0], network.maps["in0"]
+    row_bytes = cost.stream_row_bytes(network, group, fmap.name, SIM8)
+    assert cost.Moved.row(fmap, row_bytes, SIM8) == cost.Moved(6 * 2, 3)
+    assert cost.Moved.row(fmap, cost.map_row_bytes(fmap, SIM8), SIM8) == cost.Moved(6 * 2, 6)
+    plain, folded = (cost.constants(network, group, folded=f) for f in (False, True))
+    assert plain[0].moved(SIM8) == cost.Moved(20 * 9 * 2, 20 * 9)
+    assert folded[0].moved(SIM8) == cost.Moved(20 * 9 * 2, 20 * 3)
+    assert plain[1].moved(SIM8) == folded[1].moved(SIM8) == cost.Moved(20 * 8, 20)
 
 
 @given(st.integers(1, 300))
@@ -84,42 +90,50 @@ def test_an_empty_band_costs_its_instruction() -> None:
         cost.group_cycles(network, network.groups[0], SIM8, RowSchedule(11, 1, 11), bands, 20, folded=False)
         for bands in (1, 2)
     )
-    assert two == one + cost.PIPELINE_CYCLES
+    assert two == one + EMPTY_CYCLES
 
 
 def test_group_cycles_of_a_concat_sum_its_pieces() -> None:
     b = GraphBuilder("concat")
     network = b.network([b.concat(b.input(8, 4, 4), b.input(12, 4, 4))])
     cycles = cost.group_cycles(network, network.groups[0], SIM8, RowSchedule(4, 4, 4), 1, 20, folded=False)
-    assert cycles == 16 * 1 + 16 * 2 + 2 * cost.PIPELINE_CYCLES
+    parts = [
+        cost.compute_cycles(network, network.groups[0], SIM8, 4, n, folded=False, piece=p)
+        for n, p in zip((8, 12), network.groups[0].pieces, strict=True)
+    ]
+    assert cycles == sum(parts)
+    assert parts[1] - parts[0] == 16  # a second word of each of 16 pixels
 
 
 @given(
     st.builds(RowSchedule, st.integers(0, 12), st.integers(0, 6), st.integers(1, 30)),
     st.integers(1, 30),
-    st.integers(1, 200),
+    st.builds(cost.Moved, st.integers(1, 200), st.integers(1, 40)),
     st.booleans(),
 )
 def test_stream_cycles_are_one_edge_piece_and_all_the_others(
-    rows: RowSchedule, bands: int, row_bytes: int, reading: bool
+    rows: RowSchedule, bands: int, row: cost.Moved, reading: bool
 ) -> None:
     moved = [size for i in range(bands) if (size := rows.after(i) - rows.after(i - 1))] or [rows.total]
-    edge, rest = cost.stream_cycles(row_bytes, rows, bands, SIM8, reading=reading)
-    edge_bytes = moved[0 if reading else -1] * row_bytes
-    rest_bytes = rows.total * row_bytes - edge_bytes
-    assert edge == cost.dma_cycles(edge_bytes, SIM8)
-    if rest_bytes == 0:
+    edge, rest = cost.stream_cycles(row, rows, bands, SIM8, reading=reading)
+    edge_rows = moved[0 if reading else -1]
+    rest_rows = rows.total - edge_rows
+    assert edge == cost.dma_cycles(row * edge_rows, SIM8, reading=reading)
+    if rest_rows == 0:
         assert rest == 0
     else:  # rows that no band moves come along with the last piece
-        latencies = max(1, len(moved) - 1) * SIM8.dram_latency_cycles
-        assert rest == latencies + cost.dma_cycles(rest_bytes, SIM8) - SIM8.dram_latency_cycles
+        starts = max(1, len(moved) - 1) * cost.transfer_start_cycles(SIM8, reading=reading)
+        assert rest == starts + max(-(-rest_rows * row.size_bytes // 8), rest_rows * row.words)
 
 
-def test_pieces_of_constants_pay_the_latency_each() -> None:
-    first, rest = cost.piece_cycles(1000, 4, SIM8)
-    assert first == cost.dma_cycles(250, SIM8)
-    assert rest == cost.dma_cycles(750, SIM8) + 2 * SIM8.dram_latency_cycles
-    assert cost.piece_cycles(1000, 1, SIM8) == (cost.dma_cycles(1000, SIM8), 0)
+@pytest.mark.parametrize("words", [125, 1000])
+def test_pieces_of_constants_pay_their_start_each(words: int) -> None:
+    moved = cost.Moved(1000, words)
+    first, rest = cost.piece_cycles(moved, 4, SIM8)
+    assert first == cost.dma_cycles(cost.Moved(250, -(-words // 4)), SIM8, reading=True)
+    others = cost.dma_cycles(cost.Moved(750, words * 3 // 4), SIM8, reading=True)
+    assert rest == others + 2 * cost.transfer_start_cycles(SIM8, reading=True)
+    assert cost.piece_cycles(moved, 1, SIM8) == (cost.dma_cycles(moved, SIM8, reading=True), 0)
 
 
 def test_an_input_that_is_also_the_residual_is_not_folded() -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from sfopt.device import Device, device_names, load_device
 from sfopt.errors import DeviceError
 
-SHIPPED = ("kcu1500", "pynq-z2", "sim8", "ultra96", "zcu104")
+SHIPPED = ("kcu1500", "pynq-z2", "sim16", "sim8", "ultra96", "zcu104")
 BRAM36_BYTES = 4096
 # Block RAM and UltraRAM of the chip, as bytes of data that a scratchpad of 64-bit slices can use.
 CHIP_DATA_BYTES = {
@@ -76,7 +76,7 @@ def test_a_file_of_ones_own(write):
 
 def test_unknown_device_lists_the_known_ones():
     with pytest.raises(
-        DeviceError, match=r"unknown device `kcu1501`; known: kcu1500, pynq-z2, sim8, ultra96, zcu104, or"
+        DeviceError, match=r"unknown device `kcu1501`; known: kcu1500, pynq-z2, sim16, sim8, ultra96, zcu104, or"
     ):
         load_device("kcu1501")
 

@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from emit_cases import DEVICE, Case
-from naive_plan import Choice, can_be_resident, naive_plan
+from emit_cases import DEVICE, Case, random_choice
+from naive_plan import Choice, naive_plan
 from naive_schedule import spans_read
 from networks import GraphBuilder, random_network
 from segment_networks import SEGMENT_NETWORKS
@@ -20,22 +20,6 @@ from sfopt_fpga import loops
 from sfopt_fpga.emit import emit
 from sfopt_fpga.isa import Axis, Engine, Opcode, decode, encode
 from sfopt_fpga.program import Program
-
-
-def random_choice(network: Network, r: np.random.Generator) -> Choice:
-    """Residents, some of them ending at any of their readers, a band height, and the switches."""
-    share = r.choice([0.0, 0.2, 0.5, 1.0])
-    kept = [t for t in network.maps if can_be_resident(network, t) and r.random() < share]
-    return Choice(
-        resident=frozenset(kept),
-        ends={t: int(r.choice(network.readers[t])) for t in kept if r.random() < 0.5},
-        band_rows=(None, 1, 1, 2, 3)[r.integers(5)],
-        weights=(WeightMode.RESIDENT, WeightMode.REREAD, WeightMode.INPUT_REREAD)[max(0, int(r.integers(-2, 3)))],
-        channel_tile=int(r.integers(3, 5)),
-        kept=frozenset(g.index for g in network.groups if r.random() < 0.5),
-        overlap=bool(r.integers(2)),
-        early=bool(r.integers(2)),
-    )
 
 
 def random_plan(network: Network, r: np.random.Generator) -> Plan:

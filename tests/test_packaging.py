@@ -35,6 +35,8 @@ def test_package_data(wheel):
     names = set(wheel.namelist())
     assert {f"sfopt/devices/{name}.toml" for name in device_names()} <= names
     assert {"sfopt/examples/digits.onnx", "sfopt/examples/digits.npz", "sfopt/py.typed"} <= names
+    hardware = [path for part in ("rtl", "sim") for path in (ROOT / "hw" / part).iterdir()]
+    assert {f"sfopt_fpga/{path.relative_to(ROOT)}" for path in hardware} <= names
     assert any(name.endswith("licenses/LICENSE") for name in names)
 
 

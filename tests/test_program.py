@@ -233,10 +233,10 @@ def test_parameter_records():
 
 def test_parameter_layout():
     setup = {"kind": 0, "binary": 1, "has_scale": 1, "has_table0": 1, "has_table1": 1, "out_channels": 5}
-    assert ParameterLayout.of(setup) == ParameterLayout(0, 16, None, 32, 288, 544)
-    assert ParameterLayout.of(setup | {"kind": 3, "binary": 0}) == ParameterLayout(None, 0, 16, 32, 288, None)
+    assert ParameterLayout.of(setup) == ParameterLayout(0, 16, None, 32, 288, 544, 544)
+    assert ParameterLayout.of(setup | {"kind": 3, "binary": 0}) == ParameterLayout(None, 0, 16, 32, 288, None, 544)
     assert ParameterLayout.of(setup | {"kind": 4, "has_scale": 0, "has_table1": 0}) == ParameterLayout(
-        0, None, None, 16, None, 272
+        0, None, None, 16, None, 272, 272
     )
 
 

@@ -14,11 +14,13 @@ from sfopt.groups import Network
 from sfopt.host import run_host_ops
 from sfopt.plan import Category, Plan, Transfer
 from sfopt.units import format_bytes
+from sfopt_fpga.cosim import RtlResult, run_rtl
 from sfopt_fpga.disassemble import disassemble
 from sfopt_fpga.emit import emit
 from sfopt_fpga.isa import FORMATS, WORD_BYTES, Opcode
 from sfopt_fpga.maps import HostCall
 from sfopt_fpga.program import Program
+from sfopt_fpga.rtl_build import require_tools, rtl_parameters
 from sfopt_fpga.simulator import SimulationResult, simulate
 
 __all__ = ["FpgaBackend", "FpgaProgram"]
@@ -44,6 +46,11 @@ class FpgaBackend:
                 f"device `{device.name}`: a scratchpad of {have} is too large, instructions address {limit}"
             )
         return FpgaProgram(network, emit(plan, network, device))
+
+    def require_rtl(self, device: Device) -> None:
+        """Raise MissingExtraError or UsageError when Verilator, a C++ compiler or RTL of this size is missing."""
+        require_tools()
+        rtl_parameters(device)
 
     def disassemble(self, data: bytes) -> str:
         """A program file as text."""
@@ -73,10 +80,23 @@ class FpgaProgram:
 
     def run(self, inputs: Mapping[str, npt.NDArray[np.generic]], *, expose: bool = True) -> Execution:
         """Simulate. Raises SimulationFault when the program asks for something that the machine must not do."""
-        feeds = {name: _rows_first(np.asarray(inputs[name], np.int8)) for name in self.network.inputs}
         host = _Host(self.network, inputs)
-        result = simulate(self._image, feeds, host, capture=expose)
-        maps = {name: _channels_first(value) for name, value in {**result.tensors, **result.outputs}.items()}
+        result = simulate(self._image, self._feeds(inputs), host, capture=expose)
+        return self._execution(result, {**result.tensors, **result.outputs}, host)
+
+    def run_rtl(self, inputs: Mapping[str, npt.NDArray[np.generic]]) -> Execution:
+        """The same file and data on the RTL. Raises SimulationFault when it reports an error."""
+        host = _Host(self.network, inputs)
+        result = run_rtl(self._image, self._feeds(inputs), host)
+        return self._execution(result, result.outputs, host)
+
+    def _feeds(self, inputs: Mapping[str, npt.NDArray[np.generic]]) -> dict[str, Int8Array]:
+        return {name: _rows_first(np.asarray(inputs[name], np.int8)) for name in self.network.inputs}
+
+    def _execution(
+        self, result: SimulationResult | RtlResult, tensors: Mapping[str, Int8Array], host: "_Host"
+    ) -> Execution:
+        maps = {name: _channels_first(value) for name, value in tensors.items()}
         written = [n for g in self.network.groups for n in g.host_outputs if n not in maps]
         maps.update({name: np.asarray(host.values[name], np.int8) for name in written})
         return Execution(
@@ -89,7 +109,7 @@ class FpgaProgram:
             host.values,
         )
 
-    def _events(self, result: SimulationResult) -> Iterator[Event]:
+    def _events(self, result: SimulationResult | RtlResult) -> Iterator[Event]:
         traced = {t.word: t.tensor for t in self.program.trace}
         for busy in result.events:
             label = traced.get(busy.word, f"{busy.opcode.name} {busy.word}")
@@ -112,7 +132,7 @@ class _Host:
         return {name: _rows_first(self.values[name].astype(np.int8)) for name in group.host_outputs}
 
 
-def _transfers(program: Program, result: SimulationResult) -> tuple[Transfer, ...]:
+def _transfers(program: Program, result: SimulationResult | RtlResult) -> tuple[Transfer, ...]:
     """The bytes that the run counted, by region; summed over the run, so the segment is -1."""
     return tuple(
         Transfer(-1, region.name, direction, counted[region.name], Category(region.category), region.shortcut)

@@ -7,14 +7,14 @@ import numpy as np
 import numpy.typing as npt
 
 from sfopt.arithmetic.rounding import Int8Array
-from sfopt.errors import SimulationFault
-from sfopt_fpga.maps import Port, Region
+from sfopt_fpga.maps import Port
 from sfopt_fpga.order import Access
 from sfopt_fpga.program import DRAM_ALIGNMENT, Program
+from sfopt_fpga.regions import RegionMap
 from sfopt_fpga.sequencer import Step
 from sfopt_fpga.shadow import Cells, Shadow
 
-__all__ = ["Dram"]
+__all__ = ["Dram", "dram_image"]
 
 
 class Dram:
@@ -22,21 +22,17 @@ class Dram:
 
     def __init__(self, program: Program) -> None:
         self.program = program
-        self.data = np.zeros(program.dram_bytes, np.int8)
-        instructions = b"".join(program.words)
-        self.data[: len(instructions)] = np.frombuffer(instructions, np.int8)
-        constants = np.frombuffer(program.constants, np.int8)
-        self.data[program.constants_base : program.constants_base + len(constants)] = constants
+        self.data = dram_image(program)
         granules = -(-program.dram_bytes // DRAM_ALIGNMENT)
         self.owners = np.zeros(granules, np.int32)
         self.shadow = Shadow(f"DRAM granule of {DRAM_ALIGNMENT} bytes", granules)
         self.reads = Counter[str]()
         self.writes = Counter[str]()
-        self.last_region: dict[int, int] = {}
+        self.regions = RegionMap(program.regions)
 
     def read(self, access: Access, address: int, size_bytes: int) -> Int8Array:
         """Bytes for a LOAD."""
-        region = self._region(access.step, address, size_bytes)
+        region = self.regions.index(access.step, address, size_bytes)
         self.reads[self.program.regions[region].name] += size_bytes
         if address >= self.program.feature_base and size_bytes:
             cells = _granules(address, size_bytes)
@@ -51,7 +47,7 @@ class Dram:
             raise access.step.fault(
                 f"writes DRAM {address:#x}..{address + size:#x}, program and constants reach to {self.program.feature_base:#x}"
             )
-        region = self._region(access.step, address, size)
+        region = self.regions.index(access.step, address, size)
         entry = self.program.regions[region]
         if entry.category in ("weights", "inputs"):
             raise access.step.fault(f"writes region `{entry.name}` of {entry.category}")
@@ -64,7 +60,7 @@ class Dram:
 
     def host_read(self, step: Step, port: Port, *, counted: bool = True) -> Int8Array:
         """A whole tensor, HWC, for the host; all engines are idle. The host's read of the outputs behind END is not traffic."""
-        region = self._region(step, port.offset, port.size_bytes)
+        region = self.regions.index(step, port.offset, port.size_bytes)
         if counted:
             self.reads[self.program.regions[region].name] += port.size_bytes
         self._check_owner(step, region, port.offset, port.size_bytes)
@@ -72,7 +68,7 @@ class Dram:
 
     def host_write(self, step: Step, port: Port, values: npt.NDArray[np.int8], *, counted: bool = True) -> None:
         """A whole tensor from the host; the inputs written before the start are not traffic."""
-        region = self._region(step, port.offset, port.size_bytes)
+        region = self.regions.index(step, port.offset, port.size_bytes)
         if counted:
             self.writes[self.program.regions[region].name] += port.size_bytes
         self.owners[_granules(port.offset, port.size_bytes)] = region + 1
@@ -93,25 +89,15 @@ class Dram:
         name = self.program.regions[region].name
         raise step.fault(f"reads `{name}` at DRAM {cell * DRAM_ALIGNMENT:#x}, which {held}")
 
-    def _region(self, step: Step, address: int, size_bytes: int) -> int:
-        """Index of the region that holds the whole access and is alive at this instruction."""
-        regions, end = self.program.regions, address + size_bytes
-        known = self.last_region.get(step.word)
-        if known is not None and regions[known].offset <= address and end <= regions[known].end:
-            return known
-        alive = [i for i, r in enumerate(regions) if r.first_word <= step.word <= r.last_word]
-        for index in alive:
-            if regions[index].offset <= address and end <= regions[index].end:
-                self.last_region[step.word] = index
-                return index
-        raise self._outside(step, address, end, [regions[i] for i in alive])
 
-    def _outside(self, step: Step, address: int, end: int, alive: list[Region]) -> SimulationFault:
-        where = f"DRAM {address:#x}..{end:#x}"
-        for region in alive:
-            if region.offset < end and address < region.end:
-                return step.fault(f"{where} leaves region `{region.name}` at {region.offset:#x}..{region.end:#x}")
-        return step.fault(f"{where} is in no region")
+def dram_image(program: Program, alignment: int = 1) -> Int8Array:
+    """DRAM before a run: instructions, constants, zeros up to a multiple of `alignment`."""
+    data = np.zeros(-(-program.dram_bytes // alignment) * alignment, np.int8)
+    instructions = np.frombuffer(b"".join(program.words), np.int8)
+    data[: len(instructions)] = instructions
+    constants = np.frombuffer(program.constants, np.int8)
+    data[program.constants_base : program.constants_base + len(constants)] = constants
+    return data
 
 
 def _granules(address: int, size_bytes: int) -> slice:

@@ -10,11 +10,10 @@ from sfopt.arithmetic import (
     average_windows,
     conv2d_accumulate,
     depthwise_accumulate,
-    global_mean,
     requantize,
 )
 from sfopt.arithmetic.rounding import Float32Array, Int8Array, Int32Array
-from sfopt_fpga.isa import Binary, ComputeKind
+from sfopt_fpga.isa import MEAN_CHANNELS, Binary, ComputeKind
 from sfopt_fpga.sequencer import Step
 
 __all__ = [
@@ -105,10 +104,7 @@ def maximum(setup: Setup, x: Int8Array, rows: int) -> Int8Array:
 
 
 def average(setup: Setup, x: Int8Array, rows: tuple[int, int], params: AveragePoolParams) -> Int8Array:
-    """Average of each window; a window that is the whole unpadded input has the rule of a global mean, as in the kernel."""
-    whole = _pair(setup, "kernel") == (setup["x_height"], setup["x_width"])
-    if whole and (setup["pad_top"], setup["pad_left"], setup["out_height"], setup["out_width"]) == (0, 0, 1, 1):
-        return global_mean(x, params.x_scale, params.x_zero_point, params.y_scale, params.y_zero_point)[None, None]
+    """Average of each window."""
     padded = pad_window(setup, x, rows, setup["pad_value"])
     counts: npt.NDArray[np.int64] = np.array(setup["kernel_h"] * setup["kernel_w"])
     if not setup["include_pad"]:
@@ -180,5 +176,10 @@ def _check_sizes(step: Step) -> None:
         ComputeKind.GLOBAL_MEAN: (1, 1),
         ComputeKind.RESIZE: (x[0] * fields["stride_h"], x[1] * fields["stride_w"]),
     }.get(ComputeKind(kind), out[:2])
+    if kind == ComputeKind.GLOBAL_MEAN and out[2] > MEAN_CHANNELS:
+        raise step.fault(f"a mean of {out[2]} channels, the machine keeps the sums of {MEAN_CHANNELS}")
+    window = fields["kernel_h"], fields["kernel_w"], fields["pad_top"], fields["pad_left"]
+    if kind == ComputeKind.AVERAGE_POOL and window == (*x[:2], 0, 0) and out[:2] == (1, 1):
+        raise step.fault("an average of the whole input has the rule of a global mean: GLOBAL_MEAN")
     if out[:2] != wanted:
         raise step.fault(f"the output is {out[0]}x{out[1]}, this operation gives {wanted[0]}x{wanted[1]}")

@@ -57,6 +57,8 @@ class ParameterLayout:
     table0: int | None
     table1: int | None
     channels: int | None
+    head_bytes: int
+    """Of all records but the channels'."""
 
     @staticmethod
     def of(setup: Mapping[str, int]) -> "ParameterLayout":
@@ -72,8 +74,10 @@ class ParameterLayout:
             TABLE_BYTES * setup["has_table1"],
             CHANNEL_BYTES * channels,
         )
-        offsets = [sum(sizes[:i]) if size else None for i, size in enumerate(sizes)]
-        return ParameterLayout(*offsets)
+        binary, scale, average, table0, table1, records = (
+            sum(sizes[:i]) if size else None for i, size in enumerate(sizes)
+        )
+        return ParameterLayout(binary, scale, average, table0, table1, records, sum(sizes[:-1]))
 
 
 def pack_binary(params: AddParams | MulParams) -> bytes:

@@ -1,6 +1,9 @@
 """The accelerator's AXI4-Lite registers and error codes, defined once. Driver, documentation and RTL package read these tables.
 
-Registers have 32 bits, at byte offsets that are multiples of 4. A counter has 64 bits: its low half, then its high half.
+Registers have 32 bits, at byte offsets that are multiples of 4. A counter has 64 bits: its low half, then its high half, which is
+kept as it was when the low half was read. Settings (`rw`) do not change while a program runs.
+
+`status` has at most one bit set: none is idle. `start` acts when idle or done and clears the counters; an error needs `reset`.
 """
 
 from dataclasses import dataclass
@@ -68,9 +71,15 @@ REGISTERS = (
     Register(0x04, "control", "w", "bit 0 start, bit 1 resume behind HOST, bit 2 reset"),
     Register(0x08, "status", "r", "bit 0 busy, bit 1 done, bit 2 error, bit 3 waits for the host"),
     Register(0x0C, "error", "r", "error code"),
-    Register(0x10, "error_word", "r", "index of the instruction that failed"),
+    Register(0x10, "error_word", "r", "index of the instruction that failed, or of the HOST that waits"),
     Register(0x14, "host_index", "r", "entry of the host table that HOST asks for"),
-    Register(0x18, "base", "rw", "bus address of the program, to which all DRAM addresses are relative", words=2),
+    Register(
+        0x18,
+        "base",
+        "rw",
+        "bus address of the program, to which all DRAM addresses are relative; a multiple of 4 KiB",
+        words=2,
+    ),
     Register(0x20, "program_words", "rw", "instructions of the program"),
     Register(0x24, "dram_limit", "rw", "bytes of DRAM from `base` on that the program may touch; 0: 4 GiB"),
     Register(0x28, "watchdog", "rw", "cycles without progress that are an error; 0: never"),

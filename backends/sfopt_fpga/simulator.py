@@ -4,30 +4,35 @@ Its only inputs are the program and the input data. Execution comes first, in pr
 order); the cycles are played afterwards from what was executed, so no number depends on one.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from sfopt.arithmetic.rounding import Int8Array
-from sfopt.errors import UsageError
+from sfopt.cost import Moved
 from sfopt_fpga.compute import Band, Computer, compute_span
 from sfopt_fpga.dram import Dram
+from sfopt_fpga.host_call import HostFunction, call_host, fitting
 from sfopt_fpga.isa import ENGINES, WORD_BYTES, Engine, Opcode
-from sfopt_fpga.maps import HostCall, Port
 from sfopt_fpga.memory import Scratchpad
 from sfopt_fpga.order import Order
 from sfopt_fpga.playback import Busy, Task, schedule_tasks
 from sfopt_fpga.program import Program
 from sfopt_fpga.sequencer import Step, run_sequence
-from sfopt_fpga.timing import SETUP_CYCLES, SYNC_CYCLES, compute_instruction_cycles
-from sfopt_fpga.transfer import transfer_rows, transfer_span
+from sfopt_fpga.timing import (
+    SYNC_CYCLES,
+    SYNC_PREPARE_CYCLES,
+    compute_instruction_cycles,
+    compute_prepare_cycles,
+    setup_cycles,
+    transfer_edges,
+    transfer_prepare_cycles,
+)
+from sfopt_fpga.transfer import transfer_moved, transfer_rows, transfer_span
 
-__all__ = ["HostFunction", "SimulationResult", "simulate"]
-
-HostFunction = Callable[[HostCall, Mapping[str, Int8Array]], Mapping[str, Int8Array]]
-"""Runs one host call: int8 (height, width, channels) arrays by tensor name, in and out."""
+__all__ = ["SimulationResult", "simulate"]
 
 
 @dataclass(frozen=True)
@@ -74,7 +79,7 @@ class _Machine:
     def run(self, inputs: Mapping[str, npt.NDArray[np.int8]]) -> SimulationResult:
         start = Step(0, Opcode.HOST, {}, (0, 0))
         for port in self.program.inputs:
-            self.dram.host_write(start, port, _fitting(inputs, port, "input"), counted=False)
+            self.dram.host_write(start, port, fitting(inputs, port, "input"), counted=False)
         for step in run_sequence(self.program.words):
             self._execute(step)
         outputs = {p.tensor: self.dram.host_read(step, p, counted=False) for p in self.program.outputs}
@@ -94,7 +99,7 @@ class _Machine:
             self.tasks.append(Task(step.word, step.opcode, None))
         elif step.opcode is Opcode.HOST:
             self.order.join()
-            self._call_host(step)
+            call_host(self.program, step, self.host, self.dram)
             self.tasks.append(Task(step.word, step.opcode, None))
         else:
             self._run_on_engine(step)
@@ -102,35 +107,24 @@ class _Machine:
     def _run_on_engine(self, step: Step) -> None:
         engine, takes, gives = _tokens(step)
         access = self.order.begin(step, engine, takes)
-        cycles, dram_bytes = SYNC_CYCLES, 0
+        prepare, before, after, moved = SYNC_PREPARE_CYCLES, SYNC_CYCLES, 0, Moved(0, 0)
         if step.opcode is Opcode.SETUP:
             self.computer.configure(step)
-            cycles = SETUP_CYCLES
+            prepare = setup_cycles(step.fields)
         elif step.opcode is Opcode.COMPUTE:
             band = self.computer.run(access)
-            (first, last), channels = compute_span(step, self.computer.setup)
-            cycles = compute_instruction_cycles(
-                self.computer.setup, last - first, channels[1] - channels[0], self.program.device
-            )
+            rows, channels = compute_span(step, self.computer.setup)
+            prepare = compute_prepare_cycles(self.computer.setup, step.fields, rows, channels)
+            before = compute_instruction_cycles(self.computer.setup, step.fields, rows, channels, self.program.device)
             if self.capture and band:
                 self.capture.add(step, self.computer.setup, band)
         elif step.opcode is not Opcode.SYNC:
             transfer_rows(access, self.scratchpad, self.dram)
-            dram_bytes = transfer_span(step)[1]
-            cycles = self.program.device.dram_latency_cycles if dram_bytes else 1
+            moved = transfer_moved(step, self.scratchpad.lanes)
+            prepare = transfer_prepare_cycles(step.fields, transfer_span(step))
+            before, after = transfer_edges(engine, moved, self.program.device)
         self.order.end(engine, gives)
-        self.tasks.append(Task(step.word, step.opcode, engine, takes, gives, cycles, dram_bytes))
-
-    def _call_host(self, step: Step) -> None:
-        index = step.fields["index"]
-        if index >= len(self.program.host):
-            raise step.fault(f"index {index}, the host table has {len(self.program.host)} entries")
-        call = self.program.host[index]
-        if self.host is None:
-            raise UsageError(f"the program calls the host for `{call.label}`, and no host function was given")
-        given = self.host(call, {p.tensor: self.dram.host_read(step, p) for p in call.reads})
-        for port in call.writes:
-            self.dram.host_write(step, port, _fitting(given, port, f"host result of `{call.label}`"))
+        self.tasks.append(Task(step.word, step.opcode, engine, takes, gives, prepare, before, moved, after))
 
 
 class _Capture:
@@ -165,13 +159,3 @@ def _tokens(step: Step) -> tuple[Engine, tuple[int, int], tuple[int, int]]:
         return Engine(fields["engine"]), (fields["wait0"], fields["wait1"]), (fields["signal0"], fields["signal1"])
     wait, signal = fields.get("wait", 0), fields.get("signal", 0)
     return ENGINES[step.opcode], (wait & 1, wait >> 1), (signal & 1, signal >> 1)
-
-
-def _fitting(arrays: Mapping[str, npt.NDArray[np.int8]], port: Port, what: str) -> Int8Array:
-    shape = (port.height, port.width, port.channels)
-    array = arrays.get(port.tensor)
-    if array is None:
-        raise UsageError(f"{what} `{port.tensor}` is missing")
-    if array.dtype != np.int8 or array.shape not in (shape, (1, *shape)):
-        raise UsageError(f"{what} `{port.tensor}` is {array.dtype}{array.shape}, needs int8{shape}")
-    return array.reshape(shape)

@@ -40,6 +40,7 @@ def isa_package() -> str:
     """Enumerations, and one packed structure of a whole word for each instruction format, its lowest field last."""
     body = [
         f"  localparam int WORD_BITS = {WORD_BITS};",
+        f"  localparam int OPCODE_BITS = {OPCODE_BITS};",
         f"  localparam int LOOP_BODY_WORDS = {LOOP_BODY_WORDS};",
         f"  localparam int MEAN_CHANNELS = {MEAN_CHANNELS};",
     ]

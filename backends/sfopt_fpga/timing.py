@@ -1,55 +1,161 @@
-"""Cycles of one instruction, from the planner's own formulas (`sfopt/cost.py`): a plan expects what the simulator charges."""
+"""Cycles of one instruction, from the planner's own formulas: a plan expects what the simulator charges."""
 
 from collections.abc import Mapping
 
-from sfopt.cost import PIPELINE_CYCLES, conv_cycles, word_cycles
+from sfopt.cost import EMPTY_TRANSFER_CYCLES, LOAD_CYCLES, STORE_CYCLES, Moved
+from sfopt.cycles import Mode, Work, compute_cycles
 from sfopt.device import Device
-from sfopt_fpga.isa import WORD_BYTES, ComputeKind
+from sfopt_fpga.heavy import input_rows
+from sfopt_fpga.isa import Binary, ComputeKind, Engine, Opcode
+from sfopt_fpga.parameters import ParameterLayout
+from sfopt_fpga.rivals import rivals_of
 
 __all__ = [
+    "DIVIDE_CYCLES",
+    "EMPTY_PREPARE_CYCLES",
+    "FETCH_CHUNKS",
+    "FETCH_QUEUE_WORDS",
+    "FETCH_START_CYCLES",
+    "FOLD_CYCLES",
+    "ISSUE_CYCLES",
+    "PREPARE_CYCLES",
+    "QUEUE_CYCLES",
     "QUEUE_DEPTH",
-    "SETUP_CYCLES",
+    "STOP_CYCLES",
     "SYNC_CYCLES",
-    "bus_rate",
-    "bus_work",
+    "SYNC_PREPARE_CYCLES",
+    "TOKEN_CYCLES",
+    "TURN_CYCLES",
+    "chunk_words",
     "compute_instruction_cycles",
-    "fetch_cycle",
+    "compute_prepare_cycles",
+    "setup_cycles",
+    "transfer_edges",
+    "transfer_prepare_cycles",
 ]
 
-SETUP_CYCLES = 1
-SYNC_CYCLES = 1
+FETCH_START_CYCLES = 2
+"""From the start to the first request for the program, and from its first word to the sequencer."""
+FETCH_CHUNKS = 2
+"""Requests for the program that are under way at once."""
+FETCH_QUEUE_WORDS = 64
+"""Words of the program that wait for the sequencer."""
+ISSUE_CYCLES = 2
+"""Between two instructions that the sequencer hands out."""
+QUEUE_CYCLES = 2
+"""From the sequencer to the engine's first look at an instruction."""
 QUEUE_DEPTH = 16
-"""Instructions that wait in front of one engine; the sequencer issues one a cycle while there is room."""
+"""Instructions that wait in front of one engine."""
+STOP_CYCLES = {Opcode.END: 2, Opcode.HOST: 1}
+"""From the end of all before to that of the program, or to the next word; the host's own time does not count."""
+TOKEN_CYCLES = 1
+"""From an instruction's end to a start that needed its token."""
+TURN_CYCLES = {Engine.LOAD: 0, Engine.COMPUTE: 1, Engine.STORE: 0}
+"""Between two instructions of one engine."""
+SYNC_CYCLES = 1
+"""Of a SYNC's execution."""
+SYNC_PREPARE_CYCLES = 2
+SETUP_CYCLES = 2
+"""In which a SETUP keeps its engine from looking at the next instruction."""
+COMPUTE_PREPARE_CYCLES = 7
+"""In which the compute engine looks at a COMPUTE."""
+EMPTY_COMPUTE_PREPARE_CYCLES = 5
+"""The same of one that has nothing to do."""
+COMPUTE_DIVIDE_CYCLES = 17
+"""More, when a row is not in its ring's first round, for a resize, for convolution groups; of their SETUP as well."""
+PREPARE_CYCLES = 11
+"""In which a DMA engine looks at a transfer: rows, addresses."""
+EMPTY_PREPARE_CYCLES = 6
+"""The same of one that moves nothing."""
+FOLD_CYCLES = 8
+"""More, when it folds."""
+DIVIDE_CYCLES = 15
+"""More, when its first row is not in the ring's first round."""
 
 
-def compute_instruction_cycles(setup: Mapping[str, int], rows: int, channels: int, device: Device) -> int:
-    """Cycles of a COMPUTE over `rows` rows (input rows of a global mean) and `channels` output channels."""
-    if rows <= 0 or channels <= 0:
-        return PIPELINE_CYCLES
-    kind, positions = setup["kind"], setup["kernel_h"] * setup["kernel_w"]
-    pixels = rows * setup["out_width"]
-    if kind == ComputeKind.CONV:
-        depth = setup["x_channels"] // setup["groups"]
-        return conv_cycles(pixels, channels, positions, depth, setup["groups"], device)
-    if kind == ComputeKind.GLOBAL_MEAN:
-        return word_cycles(rows * setup["x_width"], channels, 1, device)
-    windowed = kind in (ComputeKind.DEPTHWISE, ComputeKind.MAX_POOL, ComputeKind.AVERAGE_POOL)
-    return word_cycles(pixels, channels, positions if windowed else 1, device)
+def compute_instruction_cycles(
+    setup: Mapping[str, int],
+    compute: Mapping[str, int],
+    rows: tuple[int, int],
+    channels: tuple[int, int],
+    device: Device,
+) -> int:
+    """Cycles of a COMPUTE over rows `rows` (input rows of a global mean) and output channels `channels`, each from and up to."""
+    kind = ComputeKind(setup["kind"])
+    convolution, mean = kind is ComputeKind.CONV, kind is ComputeKind.GLOBAL_MEAN
+    mode = _MODES.get(kind, Mode.ELEMENT)
+    groups = setup["groups"] if convolution else 1
+    layout = ParameterLayout.of(setup)
+    work = Work(
+        mode,
+        (rows[1] - rows[0]) * (setup["x_width"] if mean else setup["out_width"]),
+        channels[1] - channels[0],
+        setup["kernel_h"] * setup["kernel_w"] if mode in (Mode.CONV, Mode.WINDOW, Mode.AVERAGE) else 1,
+        setup["x_channels"] // groups if convolution else 1,
+        setup["out_channels"] // groups if convolution else 0,
+        channels[0],
+        compute["out_channel"],
+        layout.head_bytes,
+        layout.channels is not None,
+        bool(setup["has_scale"]),
+        setup["binary"] != Binary.NONE,
+        rows[1] == setup["x_height"],
+        rivals_of(setup, compute, rows, layout, device),
+    )
+    return compute_cycles(work, device)
 
 
-def bus_work(size_bytes: int, device: Device) -> int:
-    """What a transfer asks of the DRAM bus, in the unit of `bus_rate`: twice its bytes times the clock, so that all is whole."""
-    return 2 * size_bytes * device.clock_hz
+_MODES = {
+    ComputeKind.CONV: Mode.CONV,
+    ComputeKind.DEPTHWISE: Mode.WINDOW,
+    ComputeKind.MAX_POOL: Mode.WINDOW,
+    ComputeKind.AVERAGE_POOL: Mode.AVERAGE,
+    ComputeKind.GLOBAL_MEAN: Mode.MEAN,
+}
 
 
-def bus_rate(transfers: int, device: Device) -> int:
-    """Work that each of 1 or 2 transfers gets done in a cycle: an equal share of DRAM's bandwidth, at most one word a cycle.
-
-    Alone, a transfer takes the latency and `bus_work / bus_rate` cycles: `dma_cycles`.
-    """
-    return min(2 * device.dram_bytes_per_s // transfers, 2 * device.lanes_in * device.clock_hz)
+def setup_cycles(setup: Mapping[str, int]) -> int:
+    """Cycles in which a SETUP keeps the compute engine from looking at the next instruction."""
+    grouped = setup["kind"] == ComputeKind.CONV and setup["groups"] > 1
+    return SETUP_CYCLES + COMPUTE_DIVIDE_CYCLES * grouped
 
 
-def fetch_cycle(word: int, device: Device) -> int:
-    """Cycle at which instruction `word` has arrived: one latency, then the words at DRAM's bandwidth, fetched ahead."""
-    return device.dram_latency_cycles + -(-(word + 1) * WORD_BYTES * device.clock_hz // device.dram_bytes_per_s)
+def compute_prepare_cycles(
+    setup: Mapping[str, int], compute: Mapping[str, int], rows: tuple[int, int], channels: tuple[int, int]
+) -> int:
+    """Cycles in which the compute engine looks at a COMPUTE over `rows` and `channels`."""
+    if rows[0] >= rows[1] or channels[0] >= channels[1]:
+        return EMPTY_COMPUTE_PREPARE_CYCLES
+    out_row = 0 if setup["kind"] == ComputeKind.GLOBAL_MEAN else rows[0]
+    convolution = setup["kind"] == ComputeKind.CONV
+    divides = (
+        (convolution and (setup["groups"] > 1 or channels[0] >= compute["weights_ring"]))
+        or input_rows(setup, rows)[0] >= compute["x_ring"]
+        or out_row >= compute["out_ring"]
+        or (setup["binary"] != Binary.NONE and out_row >= compute["residual_ring"])
+    )
+    resizes = setup["kind"] == ComputeKind.RESIZE
+    return COMPUTE_PREPARE_CYCLES + COMPUTE_DIVIDE_CYCLES * (divides + resizes)
+
+
+def transfer_edges(engine: Engine, moved: Moved, device: Device) -> tuple[int, int]:
+    """Cycles of a LOAD or STORE before its data move and behind them. A STORE waits until DRAM has acknowledged all of it."""
+    if moved.size_bytes == 0:
+        return EMPTY_TRANSFER_CYCLES, 0
+    latency = device.dram_latency_cycles
+    if engine is Engine.LOAD:
+        return latency, LOAD_CYCLES
+    return STORE_CYCLES - 1, latency + 1
+
+
+def transfer_prepare_cycles(fields: Mapping[str, int], span: tuple[int, int]) -> int:
+    """Cycles in which a LOAD or STORE of rows `span` works out its addresses."""
+    folding = FOLD_CYCLES if fields.get("fold_taps") else 0
+    if span[0] >= span[1]:
+        return EMPTY_PREPARE_CYCLES + folding
+    return PREPARE_CYCLES + folding + (DIVIDE_CYCLES if span[0] >= fields["ring"] else 0)
+
+
+def chunk_words(device: Device) -> int:
+    """Words of the program that are asked for at once."""
+    return 16 if device.dram_word_bytes > 16 else 8

@@ -3,27 +3,28 @@
 import numpy as np
 
 from sfopt.arithmetic.rounding import Int8Array
+from sfopt.cost import Moved
 from sfopt_fpga.dram import Dram
 from sfopt_fpga.isa import Axis, Opcode
 from sfopt_fpga.memory import Rows, Scratchpad
 from sfopt_fpga.order import Access
 from sfopt_fpga.sequencer import Step, rows_of
 
-__all__ = ["transfer_rows", "transfer_span"]
+__all__ = ["transfer_moved", "transfer_rows", "transfer_span"]
 
 
-def transfer_span(step: Step) -> tuple[tuple[int, int], int]:
-    """Rows that a LOAD or STORE handles at its loop index, and their DRAM bytes."""
-    fields = step.fields
-    index = step.indices[Axis(fields["axis"])]
-    span = rows_of(fields["first"], fields["step"], fields["total"], index)
-    return span, max(0, span[1] - span[0]) * _row_bytes(step)
+def transfer_moved(step: Step, lanes: int) -> Moved:
+    """What a LOAD or STORE moves at its loop index, in words of `lanes` bytes."""
+    first, last = transfer_span(step)
+    words = step.fields["width"] * -(-step.fields["channels"] // lanes)
+    return Moved(_row_bytes(step), words) * max(0, last - first)
 
 
 def transfer_rows(access: Access, scratchpad: Scratchpad, dram: Dram) -> None:
     """Execute a LOAD or STORE."""
     step, fields = access.step, access.step.fields
-    span, size_bytes = transfer_span(step)
+    span = transfer_span(step)
+    size_bytes = max(0, span[1] - span[0]) * _row_bytes(step)
     if size_bytes == 0:
         return
     rows = Rows("rows", fields["base"], fields["ring"], fields["width"], fields["pixel_words"])
@@ -32,11 +33,19 @@ def transfer_rows(access: Access, scratchpad: Scratchpad, dram: Dram) -> None:
         values = scratchpad.read(access, rows, span, (0, fields["channels"]))
         dram.write(access, address, values.reshape(-1))
         return
+    if fields["fold_taps"] and fields["channels"] > scratchpad.lanes:
+        raise step.fault(f"folds {fields['channels']} bytes into a pixel, a word has {scratchpad.lanes}")
     dense = dram.read(access, address, size_bytes)
     pixels = _fold(step, dense) if fields["fold_taps"] else dense.reshape(-1, fields["width"], fields["channels"])
     padding = -fields["channels"] % scratchpad.lanes
     padded = np.pad(pixels, ((0, 0), (0, 0), (0, padding))) if padding else pixels
     scratchpad.write(access, rows, span, 0, padded)
+
+
+def transfer_span(step: Step) -> tuple[int, int]:
+    """Rows [first, last) that a LOAD or STORE handles at its loop index."""
+    fields = step.fields
+    return rows_of(fields["first"], fields["step"], fields["total"], step.indices[Axis(fields["axis"])])
 
 
 def _row_bytes(step: Step) -> int:

@@ -6,7 +6,7 @@ import keras
 
 from .layers import add, conv, conv_norm, depthwise_norm, image, max_pool
 
-__all__ = ["resnet", "shufflenet_v2", "squeezenet"]
+__all__ = ["resnet", "resnet_cifar", "shufflenet_v2", "squeezenet"]
 
 CLASSES = 1000
 _relu = keras.layers.ReLU
@@ -27,6 +27,22 @@ def resnet(blocks: tuple[int, int, int, int], side: int = 224) -> Any:
             x = _relu()(add(y, shortcut))
     x = keras.layers.GlobalAveragePooling2D()(x)
     return keras.Model(inputs, keras.layers.Dense(CLASSES)(x))
+
+
+def resnet_cifar(blocks: int, side: int = 32) -> Any:
+    """ResNet for CIFAR-10 of 6 x `blocks` + 2 layers: 3 is ResNet-20. He et al., arXiv:1512.03385, section 4.2, with projection
+    shortcuts.
+    """
+    x = inputs = image(side)
+    x = _relu()(conv_norm(x, 16, 3))
+    for stage, channels in enumerate((16, 32, 64)):
+        for block in range(blocks):
+            stride = 2 if stage and not block else 1
+            shortcut = conv_norm(x, channels, 1, stride) if stride > 1 else x
+            y = conv_norm(_relu()(conv_norm(x, channels, 3, stride)), channels, 3)
+            x = _relu()(add(y, shortcut))
+    x = keras.layers.GlobalAveragePooling2D()(x)
+    return keras.Model(inputs, keras.layers.Dense(10)(x))
 
 
 def squeezenet(side: int = 224) -> Any:

@@ -43,6 +43,8 @@ PUBLISHED: Mapping[str, Published] = {
     "efficientnet_b5": Published(30_389_784, 10.266e9, 456, _TORCHVISION),
     "efficientnet_b6": Published(43_040_704, 19.068e9, 528, _TORCHVISION),
     "efficientnet_b7": Published(66_347_960, 37.746e9, 600, _TORCHVISION),
+    # With projection shortcuts, as pytorch-cifar-models counts them.
+    "resnet20": Published(272_474, 40.81e6, 32, "github.com/chenyaofo/pytorch-cifar-models"),
     "shufflenet_v2": Published(2_278_604, 0.145e9, 224, _TORCHVISION),
     "squeezenet": Published(1_235_496, 0.349e9, 224, _TORCHVISION),
     "vgg16": Published(138_357_544, 15.47e9, 224, _TORCHVISION),

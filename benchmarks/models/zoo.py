@@ -21,10 +21,10 @@ __all__ = ["NETWORKS", "build_keras", "build_onnx"]
 SEED = 20240
 
 
-def _application(name: str, side: int) -> Any:
+def _application(name: str, side: int, **options: Any) -> Any:
     import keras  # noqa: PLC0415 - TensorFlow is optional and slow to load
 
-    return getattr(keras.applications, name)(weights=None, input_shape=(side, side, 3))
+    return getattr(keras.applications, name)(weights=None, input_shape=(side, side, 3), **options)
 
 
 def _own(module: str, function: str, *arguments: object, side: int) -> Any:
@@ -47,9 +47,11 @@ _KERAS: Mapping[str, tuple[Callable[..., Any], int]] = {
     "inception_v3": (partial(_application, "InceptionV3"), 299),
     "mobilenet_v1": (partial(_application, "MobileNet"), 224),
     "mobilenet_v2": (partial(_application, "MobileNetV2"), 224),
+    "mobilenet_v2_035": (partial(_application, "MobileNetV2", alpha=0.35), 96),
     "mobilenet_v3_large": (partial(_application, "MobileNetV3Large"), 224),
     "mobilenet_v3_small": (partial(_application, "MobileNetV3Small"), 224),
     "resnet18": (partial(_own, "classifiers", "resnet", (2, 2, 2, 2)), 224),
+    "resnet20": (partial(_own, "classifiers", "resnet_cifar", 3), 32),
     "resnet34": (partial(_own, "classifiers", "resnet", (3, 4, 6, 3)), 224),
     "resnet50": (partial(_application, "ResNet50"), 224),
     "resnet50_v2": (partial(_application, "ResNet50V2"), 224),

@@ -2,6 +2,7 @@
 /* verilator lint_off UNUSEDPARAM */
 package sf_isa_pkg;
   localparam int WORD_BITS = 256;
+  localparam int OPCODE_BITS = 4;
   localparam int LOOP_BODY_WORDS = 1024;
   localparam int MEAN_CHANNELS = 4096;
   typedef enum logic [3:0] {

@@ -18,8 +18,8 @@ from sfopt.allocate.linear import Answer, Expression, LinearProgram
 from sfopt.allocate.options import Option
 from sfopt.allocate.problem import Choice, Problem
 from sfopt.allocate.switches import Switches
-from sfopt.cost import dma_cycles
-from sfopt.groups import Kind
+from sfopt.cost import Moved, dma_cycles
+from sfopt.groups import FeatureMap, Kind
 
 __all__ = ["LEVELS", "ChoiceProgram", "Known"]
 
@@ -281,18 +281,19 @@ class ChoiceProgram:
         only if they end early.
         """
         yield from ((x, o.traffic_bytes) for x, o in zip(self.x, self.options, strict=True))
-        yield from self._stores(lambda size: size)
+        yield from self._stores(lambda fmap: fmap.size_bytes)
 
     def _cycles(self) -> Iterator[tuple[int, int]]:
         """Sum of (exposed + compute)[o] x[o] + sum of d[g] + cycles of the stores of maps that end early, as in `_traffic`."""
         yield from ((x, o.exposed + o.compute) for x, o in zip(self.x, self.options, strict=True))
         yield from ((d, 1) for d in self.delay.values())
-        yield from self._stores(lambda size: dma_cycles(size, self.problem.device))
+        device = self.problem.device
+        yield from self._stores(lambda fmap: dma_cycles(Moved.whole(fmap, device), device, reading=False))
 
-    def _stores(self, cost: Callable[[int], int]) -> Iterator[tuple[int, int]]:
+    def _stores(self, cost: Callable[[FeatureMap], int]) -> Iterator[tuple[int, int]]:
         for m, (first, *_, last) in ((m, w) for m, w in self.windows.items() if len(w) > 1):
             if self.problem.is_stored_at_end(m):
-                each = cost(self.problem.network.maps[m].size_bytes)
+                each = cost(self.problem.network.maps[m])
                 yield from ((first.column, each), (last.column, -each))
 
     def _volume(self) -> Iterator[tuple[int, int]]:

@@ -9,7 +9,7 @@ from sfopt.allocate.rereads import RereadOptions
 from sfopt.allocate.segments import UNLIMITED, SegmentOptions
 from sfopt.allocate.singles import single_options
 from sfopt.allocate.switches import Switches
-from sfopt.cost import constants, dma_cycles, map_row_bytes
+from sfopt.cost import Moved, constants, dma_cycles, map_row_bytes
 from sfopt.device import Device
 from sfopt.errors import InfeasibleError
 from sfopt.groups import Group, Kind, Network
@@ -134,8 +134,11 @@ class Problem:
     @cached_property
     def host_cycles(self) -> int:
         """Cycles of the transfers of HOST groups; the same in every plan."""
-        maps = self.network.maps
-        return sum(dma_cycles(maps[m].size_bytes, self.device) for g in self.hosts for m in (*g.reads, *g.writes))
+        return sum(self._move_cycles(m, reading=m in g.reads) for g in self.hosts for m in (*g.reads, *g.writes))
+
+    def _move_cycles(self, tensor: str, *, reading: bool) -> int:
+        """Cycles of moving a map at once."""
+        return dma_cycles(Moved.whole(self.network.maps[tensor], self.device), self.device, reading=reading)
 
     @cached_property
     def host_traffic(self) -> int:
@@ -181,18 +184,18 @@ class Problem:
         """Whether a map that ends early must be stored for that alone: network inputs and outputs are in DRAM anyway."""
         return tensor not in self.network.inputs and tensor not in self.network.outputs
 
-    def stored_early(self, choice: Choice) -> tuple[int, ...]:
-        """DRAM bytes of each map that a choice stores because it ends early, in addition to what its options move."""
-        return tuple(self.network.maps[m].size_bytes for m in choice.ends if self.is_stored_at_end(m))
+    def stored_early(self, choice: Choice) -> tuple[str, ...]:
+        """Maps that a choice stores because they end early, in addition to what its options move."""
+        return tuple(m for m in choice.ends if self.is_stored_at_end(m))
 
     def traffic(self, choice: Choice) -> int:
         """DRAM bytes of a choice."""
         moved = sum(o.traffic_bytes for o in choice.options.values())
-        return self.host_traffic + moved + sum(self.stored_early(choice))
+        return self.host_traffic + moved + sum(self.network.maps[m].size_bytes for m in self.stored_early(choice))
 
     def cycles(self, choice: Choice) -> int:
         """Modelled cycles of a choice: exposed + max(compute, DMA behind it), step by step."""
-        total = self.host_cycles + sum(dma_cycles(size, self.device) for size in self.stored_early(choice))
+        total = self.host_cycles + sum(self._move_cycles(m, reading=False) for m in self.stored_early(choice))
         for option in choice.options.values():
             following = choice.options.get(option.last + 1)
             behind = option.behind + (following.ahead if following else 0)

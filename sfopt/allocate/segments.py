@@ -17,6 +17,7 @@ from sfopt.allocate.tiling import Tiling
 from sfopt.allocate.worth import Needs
 from sfopt.cost import (
     Constant,
+    Moved,
     constants,
     dma_cycles,
     folds_input,
@@ -192,15 +193,31 @@ class _Shared:
         return self.cycles[key]
 
 
+@dataclass(frozen=True)
+class _ConstantTime:
+    """Cycles that loads of constants take: of those that are held; of the first tile and all others of weights read again."""
+
+    held: int = 0
+    edge: int = 0
+    rest: int = 0
+
+    def __add__(self, other: "_ConstantTime") -> "_ConstantTime":
+        return _ConstantTime(self.held + other.held, self.edge + other.edge, self.rest + other.rest)
+
+    def __sub__(self, other: "_ConstantTime") -> "_ConstantTime":
+        return _ConstantTime(self.held - other.held, self.edge - other.edge, self.rest - other.rest)
+
+
 class _Inside:
     """Sums over the groups of a segment that grows: constants, rings, compute, banks of what is inside."""
 
     def __init__(self, shared: _Shared, tiling: Tiling | None = None) -> None:
         self.shared, self.tiling = shared, tiling or Tiling()
-        self.tile_bytes = self.tile_edge = self.tile_rest = 0
-        """Of weights that are read again: scratchpad, cycles of the first tile and of all others."""
+        self.tile_bytes = 0
+        """Scratchpad of weights that are read again."""
         self.seen = set[int]()
-        self.constant_bytes = self.traffic_bytes = self.ring_bytes = self.compute = self.constant_cycles = 0
+        self.constant_bytes = self.traffic_bytes = self.ring_bytes = self.compute = 0
+        self.constant_time = _ConstantTime()
         self.rings = dict[str, Block]()
         self.floor = 0
 
@@ -227,16 +244,10 @@ class _Inside:
         for block in self.shared.constants(group, folded=False):
             size_bytes = self.tiling.rows(group, block) * block.row_bytes(device)
             self.constant_bytes += size_bytes
-            if self.tiling.holds(group, block):
-                self.traffic_bytes += block.size_bytes
-                self.constant_cycles += piece_cycles(block.size_bytes, 1, device)[0]
-                continue
-            moved, pieces = block.size_bytes * growth.bands, self.tiling.pieces(group, block, growth.bands)
-            edge, rest = piece_cycles(moved, pieces, device)
-            self.traffic_bytes += moved
-            self.tile_bytes += size_bytes
-            self.tile_edge += edge
-            self.tile_rest += rest
+            held = self.tiling.holds(group, block)
+            self.traffic_bytes += block.size_bytes * (1 if held else growth.bands)
+            self.tile_bytes += 0 if held else size_bytes
+        self.constant_time += self.time(group, growth.bands, folded=False)
         run, tile = growth.runs[group.index], self.tiling.tiles.get(group.index)
         self.compute += self.shared.compute(group, run, growth.bands, tile, folded=False)
         if growth.is_inner(group.output):
@@ -246,6 +257,18 @@ class _Inside:
             self.ring_bytes += self.rings[group.output].size_bytes
         for reader, _ in growth.reading(group.output):
             self.floor = max(self.floor, self._bank_floor(reader))
+
+    def time(self, group: Group, bands: int, *, folded: bool) -> "_ConstantTime":
+        """What a group's constants take."""
+        total = _ConstantTime()
+        for block in self.shared.constants(group, folded=folded):
+            moved = block.moved(self.shared.device)
+            if self.tiling.holds(group, block):
+                total += _ConstantTime(held=dma_cycles(moved, self.shared.device, reading=True))
+            else:
+                pieces = self.tiling.pieces(group, block, bands)
+                total += _ConstantTime(0, *piece_cycles(moved * bands, pieces, self.shared.device))
+        return total
 
     def _bank_floor(self, group: Group) -> int:
         """Of the operands of one instruction that are rings or weights."""
@@ -325,9 +348,12 @@ class _Maker:
         inside, sizes = self.inside, self.network.maps
         folding = [g for g in self.folding if g.pieces[0].tensor in streams]
         constant_bytes = inside.constant_bytes + sum(self._folding_bytes(g) for g in folding)
-        edges = sum(s.edge for s in streams.values()) + sum(dma_cycles(sizes[m].size_bytes, self.device) for m in loads)
-        edges += inside.tile_edge
-        rest = sum(s.rest for s in streams.values()) + inside.tile_rest
+        constant_time = sum((self._folding_time(g) for g in folding), inside.constant_time)
+        edges = constant_time.edge + sum(s.edge for s in streams.values())
+        edges += sum(
+            dma_cycles(Moved.whole(sizes[m], self.device), self.device, reading=m in self.network.inputs) for m in loads
+        )
+        rest = constant_time.rest + sum(s.rest for s in streams.values())
         tile_bytes = inside.tile_bytes + sum(self._folding_bytes(g, held=False) for g in folding)
         streamed_bytes = sum(s.blocks[overlap].size_bytes for s in streams.values())
         return Option(
@@ -341,9 +367,9 @@ class _Maker:
             floor_bytes=inside.floor,
             traffic_bytes=inside.traffic_bytes + sum(sizes[m].size_bytes for m in (*streams, *loads)),
             compute=inside.compute + sum(self._folding_cycles(g) for g in folding),
-            exposed=edges + inside.constant_cycles * (not early) + rest * (not overlap),
+            exposed=edges + constant_time.held * (not early) + rest * (not overlap),
             behind=rest * overlap,
-            ahead=inside.constant_cycles * early,
+            ahead=constant_time.held * early,
             lends=self._lends(pattern),
             make=partial(self._body, streams, early=early, overlap=overlap),
         )
@@ -396,6 +422,11 @@ class _Maker:
         plain, folded = (self.shared.compute(group, run, bands, tile, folded=f) for f in (False, True))
         return folded - plain
 
+    def _folding_time(self, group: Group) -> _ConstantTime:
+        """Cycles that folding adds to the loads of a group's constants (its weights fill fewer words: numbers below 0)."""
+        plain, folded = (self.inside.time(group, self.growth.bands, folded=f) for f in (False, True))
+        return folded - plain
+
     def _stream(self, tensor: str) -> "_Stream":
         if tensor not in self.made:
             make = self._stored if self.network.producers.get(tensor, -1) >= self.first else self._fed
@@ -409,15 +440,16 @@ class _Maker:
             row_bytes = stream_row_bytes(self.network, self.network.groups[readers[0]], tensor, self.device)
         rows = (self.growth.feed_rows(tensor, read_ahead=ahead) for ahead in (False, True))
         plain, ahead = (Block(Role.INPUT, tensor, count, row_bytes) for count in rows)
-        edge, rest = stream_cycles(fmap.size_bytes // fmap.height, moves, self.growth.bands, self.device, reading=True)
+        row = Moved.row(fmap, row_bytes, self.device)
+        edge, rest = stream_cycles(row, moves, self.growth.bands, self.device, reading=True)
         return _Stream((plain, ahead), Feed(tensor, moves.first, moves.step), edge, rest)
 
     def _stored(self, tensor: str) -> _Stream:
         group, fmap = self.network.groups[self.network.producers[tensor]], self.network.maps[tensor]
         rows = (self.growth.made_rows(group, stored_behind=behind) for behind in (False, True))
         plain, behind = (Block(Role.OUTPUT, tensor, count, map_row_bytes(fmap, self.device)) for count in rows)
-        moves = self.growth.made(group)
-        edge, rest = stream_cycles(fmap.size_bytes // fmap.height, moves, self.growth.bands, self.device, reading=False)
+        moves, row = self.growth.made(group), Moved.row(fmap, map_row_bytes(fmap, self.device), self.device)
+        edge, rest = stream_cycles(row, moves, self.growth.bands, self.device, reading=False)
         return _Stream((plain, behind), None, edge, rest)
 
     def _runs(self) -> tuple[Run, ...]:

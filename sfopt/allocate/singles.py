@@ -22,6 +22,7 @@ from sfopt.allocate.options import (
 from sfopt.allocate.rings import feed_first, least_rows
 from sfopt.allocate.switches import Switches
 from sfopt.cost import (
+    Moved,
     constants,
     dma_cycles,
     folds_input,
@@ -139,7 +140,9 @@ class _Maker:
             if m in resident:
                 if self._moves_here(m):
                     traffic += fmap.size_bytes
-                    time["exposed"] += dma_cycles(fmap.size_bytes, self.device)
+                    time["exposed"] += dma_cycles(
+                        Moved.whole(fmap, self.device), self.device, reading=m in self.network.inputs
+                    )
                 continue
             whole = run.weight_mode is WeightMode.INPUT_REREAD and m not in again
             moves, block = self._stream(m, rows, bands, overlap=overlap, whole=whole)
@@ -148,8 +151,8 @@ class _Maker:
                 feeds.append(Feed(m, moves.first, moves.step))
             times = -(-self.out.channels // run.channel_tile) if m in again else 1
             traffic += fmap.size_bytes * times
-            row_bytes = fmap.size_bytes // fmap.height
-            edge, rest = stream_cycles(row_bytes, moves, bands, self.device, reading=block.role is Role.INPUT)
+            row = Moved.row(fmap, block.row_bytes, self.device)
+            edge, rest = stream_cycles(row, moves, bands, self.device, reading=block.role is Role.INPUT)
             time["exposed"] += edge * times
             time[later] += rest * times
         for constant in self.constants[folded]:
@@ -161,7 +164,7 @@ class _Maker:
             blocks.append(Block(role, self.group.name, count, constant.row_bytes(self.device), early=early))
             times = bands if tiled and run.weight_mode is WeightMode.REREAD else 1
             pieces = times * -(-constant.rows // run.channel_tile) if tiled else 1
-            edge, rest = piece_cycles(constant.size_bytes * times, pieces, self.device)
+            edge, rest = piece_cycles(constant.moved(self.device) * times, pieces, self.device)
             traffic += constant.size_bytes * times
             time["ahead" if early else "exposed"] += edge
             time[later] += rest

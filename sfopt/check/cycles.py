@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from sfopt import cost
 from sfopt.check.traffic import Key
 from sfopt.check.view import View
-from sfopt.groups import Kind
+from sfopt.groups import Group, Kind
 from sfopt.plan import Role, Transfer, WeightMode
 
 __all__ = ["model_cycles"]
@@ -32,28 +32,28 @@ def model_cycles(view: View, moved: Mapping[Key, Transfer]) -> int:
 
 def _edge_and_rest(view: View, t: Transfer) -> tuple[int, int]:
     """Cycles of a transfer's first piece (of an output's last), and of all its other pieces."""
-    b, segment, maps = view.buffers.get(f"{t.segment}:{t.tensor}"), view.plan.segments[t.segment], view.network.maps
-    if b is None:
-        return cost.dma_cycles(t.size_bytes, view.device), 0
-    if b.role is Role.WEIGHTS:
-        group = view.network.groups[view.network.producers[b.content]]
-        return cost.piece_cycles(t.size_bytes, _weight_pieces(view, t.segment, group.index), view.device)
-    if b.role in (Role.INPUT, Role.OUTPUT):
-        fmap, bands = maps[t.tensor], segment.bands
-        row_bytes, reading = fmap.width * fmap.channels, b.role is Role.INPUT
-        if reading:
+    b, segment, device = view.buffers.get(f"{t.segment}:{t.tensor}"), view.plan.segments[t.segment], view.device
+    if b is not None and b.role in (Role.WEIGHTS, Role.PARAMETERS):
+        return _constant_cycles(view, t.segment, view.network.groups[view.network.producers[b.content]], t.tensor)
+    fmap = view.network.maps[t.tensor]
+    if b is not None:
+        row = cost.Moved.row(fmap, b.row_bytes, device)
+        if b.role is Role.INPUT:
             rows, times = view.feed_rows[t.segment][t.tensor], view.times_read(t.segment, t.tensor)
-            edge, rest = cost.stream_cycles(row_bytes, rows, bands, view.device, reading=True)
+            edge, rest = cost.stream_cycles(row, rows, segment.bands, device, reading=True)
             return edge * times, rest * times
         group = view.network.groups[view.network.producers[t.tensor]]
         if group.kind is not Kind.GLOBAL_MEAN and segment.run(group.index).weight_mode is not WeightMode.INPUT_REREAD:
-            return cost.stream_cycles(row_bytes, view.run_rows(t.segment, group), bands, view.device, reading=False)
-    return cost.dma_cycles(t.size_bytes, view.device), 0
+            return cost.stream_cycles(row, view.run_rows(t.segment, group), segment.bands, device, reading=False)
+    return cost.dma_cycles(cost.Moved.whole(fmap, device), device, reading=t.direction == "read"), 0
 
 
-def _weight_pieces(view: View, step: int, group: int) -> int:
-    segment = view.plan.segments[step]
-    run = segment.run(group)
-    if run.weight_mode is WeightMode.RESIDENT:
-        return 1
-    return view.tiles(run) * (segment.bands if run.weight_mode is WeightMode.REREAD else 1)
+def _constant_cycles(view: View, step: int, group: Group, name: str) -> tuple[int, int]:
+    """First piece and all others of a constant block: weights that the group does not hold come in tiles."""
+    blocks = cost.constants(view.network, group, folded=view.folded(step, group))
+    moved = next(b for b in blocks if b.name == name).moved(view.device)
+    segment, run = view.plan.segments[step], view.plan.segments[step].run(group.index)
+    if run.weight_mode is WeightMode.RESIDENT or not name.endswith(".weights"):
+        return cost.dma_cycles(moved, view.device, reading=True), 0
+    times = segment.bands if run.weight_mode is WeightMode.REREAD else 1
+    return cost.piece_cycles(moved * times, view.tiles(run) * times, view.device)

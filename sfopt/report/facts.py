@@ -31,7 +31,7 @@ def build_report(result: Result) -> dict[str, Any]:
             "compulsory": cost.compulsory_bytes(result.imported.network),
             "planned": asdict(result.planned),
             "simulated": asdict(verification.simulated) if verification and verification.simulated else None,
-            "rtl": None,
+            "rtl": asdict(verification.hardware.traffic) if verification and verification.hardware else None,
         },
         "sram": {"capacity": result.options.device.sram_bytes, "peak": result.plan.peak_bytes},
         "solver": _solver(result.plan),
@@ -99,8 +99,10 @@ def _cycles(result: Result) -> dict[str, Any] | None:
     if execution is None or execution.cycles is None:
         return None
     busy = execution.busy_cycles
+    hardware = result.verification.hardware if result.verification else None
     return {
         "total": execution.cycles,
+        "rtl": hardware.execution.cycles if hardware else None,
         "compute": busy.get("compute", 0),
         "dram": busy.get("load", 0) + busy.get("store", 0),
         "mac_efficiency": round(mac_efficiency(result), 4),

