@@ -52,7 +52,7 @@ def run(name: str, device: str, cache: Path) -> dict[str, Any]:
     assert cycles is not None
     assert simulated.cycles is not None
     return {
-        "network": name,
+        "network": Path(name).stem,
         "device": device,
         "groups": len(network.groups),
         "macs": sum(cost.group_macs(network, g) for g in network.groups),
@@ -80,7 +80,13 @@ def convolution_efficiency(name: str, device: str, cache: Path) -> dict[str, Any
             cycles += cost.group_cycles(network, group, board, rows, segment.bands, tile, folded=folded)
             macs += cost.group_macs(network, group)
     lanes = board.lanes_in * board.lanes_out
-    return {"network": name, "device": device, "macs": macs, "cycles": cycles, "efficiency": macs / lanes / cycles}
+    return {
+        "network": Path(name).stem,
+        "device": device,
+        "macs": macs,
+        "cycles": cycles,
+        "efficiency": macs / lanes / cycles,
+    }
 
 
 def table(rows: list[dict[str, Any]], efficiency: dict[str, Any], machine: str) -> str:
