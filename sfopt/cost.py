@@ -8,7 +8,7 @@ output rows needs. Cycles follow the machine of `docs/machine.md`; the instructi
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from sfopt.cycles import Mode, Work
+from sfopt.cycles import Columns, Mode, Work
 from sfopt.cycles import compute_cycles as engine_cycles
 from sfopt.device import Device
 from sfopt.groups import FeatureMap, Group, Kind, Network, Piece
@@ -222,8 +222,16 @@ def compute_cycles(
         scale=group.scale is not None,
         binary=group.binary is not None,
         final=final,
+        columns=_columns(group, out.width, folded=folded)
+        if group.kind is Kind.CONV and group.conv_groups == 1
+        else None,
     )
     return engine_cycles(work, device)
+
+
+def _columns(group: Group, width: int, *, folded: bool) -> Columns:
+    window = group.window
+    return Columns(1 if folded else window.kernel[1], window.stride[1], window.dilation[1], width)
 
 
 MODES = {

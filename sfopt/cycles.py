@@ -3,6 +3,8 @@
 The engine puts its work into *passes*: for each chunk of `accumulator_pixels` pixels, each vector of channels (a tile of
 `lanes_out` output channels of one convolution group, else a word), each kernel position and word of input channels, one pixel
 a cycle. While a pass runs, the weights of the next one are read, a row a cycle, so a pass of a convolution is at least so long.
+Two kernel columns share a pass where both fit into the lanes and the second reads what the first needs a pixel later: such a
+pass takes a cycle more for its first pixel and for each row of pixels that it begins, and its weights two reads a row.
 In a vector's last pass each pixel takes as many cycles as its result has words to write. Biases and factors are fetched ahead
 of the vector that needs them; only the first vector waits for them, unless vectors take fewer cycles than these have words or
 something that streams lies in the same bank (`rivals.py`).
@@ -13,14 +15,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import lru_cache
-from itertools import chain
+from itertools import chain, groupby
 
 import numpy as np
+import numpy.typing as npt
 
 from sfopt.device import Device
-from sfopt.rivals import Pass, Reads, Streams, parameter_waits
+from sfopt.rivals import ELSEWHERE, Pass, Reads, Streams, parameter_waits
 
-__all__ = ["EMPTY_CYCLES", "Mode", "Work", "compute_cycles"]
+__all__ = ["EMPTY_CYCLES", "Columns", "Mode", "Work", "compute_cycles"]
 
 EMPTY_CYCLES = 1
 """Of a COMPUTE without rows or channels."""
@@ -30,8 +33,8 @@ _SCALE = 14
 """More, when the input is multiplied by a channel scale."""
 _BINARY = 14
 """More, when there is a second operand."""
-_AVERAGE = 36
-"""More, when sums are divided."""
+_AVERAGE = 34
+"""More, when sums are divided, without the words that a result can lie in."""
 _PARTIAL = -12
 """Less, for a band of a mean that is not the last."""
 _FETCH = 2
@@ -42,8 +45,8 @@ _MIN_PASS_AVERAGE = 8
 """The same in float32."""
 _TO_BANK = 5
 """From a cycle of a pass to that in which its reads are at the bank."""
-_TO_SECOND = 16
-"""The same for those of a second operand."""
+_TO_SECOND = 18
+"""The same for those of a second operand, which come so much sooner as there are words that a result can lie in."""
 _DIVIDE = 8
 """Between two words of averages."""
 
@@ -56,6 +59,33 @@ class Mode(StrEnum):
     AVERAGE = "average"
     MEAN = "mean"
     ELEMENT = "element"
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Of a convolution's window, what decides whether two kernel columns share a pass; `width` is that of the output."""
+
+    kernel: int
+    stride: int
+    dilation: int
+    width: int
+
+    @property
+    def apart(self) -> int:
+        """Columns from one to that which reads the same input a pixel later; 0 if that is none, or too far."""
+        apart, rest = divmod(self.stride, self.dilation)
+        return apart if not rest and apart in (1, 2) and apart < self.kernel else 0
+
+    def passes(self) -> tuple[tuple[int, ...], ...]:
+        """Those that each pass over a kernel row multiplies."""
+        firsts = (k for k in range(self.kernel) if k % (2 * self.apart) < self.apart)
+        return tuple((k, k + self.apart) if k + self.apart < self.kernel else (k,) for k in firsts)
+
+    def primes(self, pixels: range) -> list[int]:
+        """The pixels in front of which a pass of two columns reads once more: the first one and those that begin a row."""
+        begun = -(-pixels.start // self.width) * self.width
+        rows = list(range(begun, pixels.stop, self.width))
+        return rows if begun == pixels.start else [pixels.start, *rows]
 
 
 @dataclass(frozen=True)
@@ -85,6 +115,8 @@ class Work:
     """MEAN: whether this band is the last."""
     rivals: Streams | None = None
     """What reads the parameters' bank beside them, where the place of things is known."""
+    columns: Columns | None = None
+    """CONV of one group: its kernel columns, which may share passes."""
 
 
 @dataclass(frozen=True)
@@ -93,9 +125,9 @@ class _Vector:
     words: int
     """Cycles of a pixel's result in the last pass."""
     rows: int
-    """Cycles that its weights need for each pass."""
+    """Cycles that its weights need for each pass of one kernel column."""
     next_rows: int
-    """The same of the vector behind it."""
+    """Cycles that the weights of the first pass behind it need."""
     records: int
     channel: int
     size: int
@@ -104,6 +136,16 @@ class _Vector:
     """Words of the second operand that it touches."""
     shifted: bool = False
     """CONV: whether its group's channels begin inside a word, so that a row of weights takes two reads."""
+    columns: tuple[tuple[int, ...], ...] = ()
+    """CONV: the kernel columns of each pass over a kernel row, where two can share one."""
+
+    def paired(self, index: int) -> bool:
+        """Whether a pass multiplies two kernel columns."""
+        return bool(self.columns) and len(self.columns[index % len(self.columns)]) == 2
+
+    def row_reads(self, index: int) -> int:
+        """Cycles that the weights of a pass need."""
+        return self.rows * (2 if self.paired(index) else 1)
 
 
 def compute_cycles(work: Work, device: Device) -> int:
@@ -112,46 +154,82 @@ def compute_cycles(work: Work, device: Device) -> int:
         return EMPTY_CYCLES
     every, vectors = _vectors(
         work.mode, work.channels, work.first_channel, work.out_channel, work.positions, work.depth, work.group_channels,
-        work.binary, device.lanes_in, device.lanes_out,
+        work.binary, _shared(work, device), device.lanes_in, device.lanes_out,
     )  # fmt: skip
     last = every[-1]
-    chunk = work.pixels if work.mode == Mode.MEAN else min(work.pixels, device.accumulator_pixels)
-    full, rest = divmod(work.pixels, chunk)
-    body = full * _chunk_cycles(work, vectors, chunk)
-    if rest:
-        body += _chunk_cycles(work, vectors, rest)
-    pixels = rest or chunk
-    body -= _last_pass(work, last, pixels) - _results(work, last, pixels)  # nothing is behind it
+    chunks = _chunks(work, last, device)
+    body = sum(count * _chunk_cycles(work, vectors, each) for each, count in chunks)
+    end, _ = chunks[-1]
+    body -= _last_pass(work, last, end) - _results(work, last, end)  # nothing is behind it
     if work.mode == Mode.MEAN and not work.final:  # nothing is written, and nothing waits for that
         body += _PARTIAL - (last.words - 1)
-        return _PIPELINE + _prologue(work, every, chunk, device) + body + _SCALE * work.scale
-    extra = _SCALE * work.scale + _BINARY * work.binary + (_AVERAGE + last.words - 1) * (work.mode == Mode.AVERAGE)
-    return _PIPELINE + _prologue(work, every, chunk, device) + body + extra
+        return _PIPELINE + _prologue(work, every, chunks, device) + body + _SCALE * work.scale
+    averages = (_AVERAGE + _result_words(device) + last.words - 1) * (work.mode == Mode.AVERAGE)
+    extra = _SCALE * work.scale + _BINARY * work.binary + averages
+    return _PIPELINE + _prologue(work, every, chunks, device) + body + extra
 
 
-def _prologue(work: Work, every: Sequence[_Vector], chunk: int, device: Device) -> int:
+def _result_words(device: Device) -> int:
+    """Words that a result can lie in."""
+    return max(device.lanes_in, device.lanes_out) // device.lanes_in + 1
+
+
+def _shared(work: Work, device: Device) -> tuple[tuple[int, ...], ...]:
+    """Kernel columns of each pass over a kernel row; empty where each has passes of its own."""
+    if work.columns is None or not work.columns.apart or 2 * work.depth > device.lanes_in:
+        return ()
+    return work.columns.passes() if work.pixels >= 2 * device.lanes_out else ()
+
+
+@dataclass(frozen=True)
+class _Chunk:
+    pixels: int
+    primes: int
+    """Cycles more of a pass of two kernel columns."""
+
+
+def _chunks(work: Work, vector: _Vector, device: Device) -> list[tuple[_Chunk, int]]:
+    """The chunks in order, and how many of a kind are in a row."""
+    size = work.pixels if work.mode == Mode.MEAN else min(work.pixels, device.accumulator_pixels)
+    if not vector.columns or work.columns is None:
+        full, rest = divmod(work.pixels, size)
+        return [(_Chunk(size, 0), full), *([(_Chunk(rest, 0), 1)] if rest else [])]
+    starts = range(0, work.pixels, size)
+    pixels = (range(start, min(start + size, work.pixels)) for start in starts)
+    each = (_Chunk(len(part), len(work.columns.primes(part))) for part in pixels)
+    return [(kind, len(list(same))) for kind, same in groupby(each)]
+
+
+def _prologue(work: Work, every: Sequence[_Vector], chunks: Sequence[tuple[_Chunk, int]], device: Device) -> int:
     """Cycles before the first pass, and those that last passes wait for their parameters."""
     first = every[0]
-    begin = first.rows if work.mode == Mode.CONV else 1
+    begin = first.row_reads(0) if work.mode == Mode.CONV else 1
     head = -(-work.head_bytes // device.lanes_in)
     records = work.records and (work.mode != Mode.MEAN or work.final)
-    few = work.mode == Mode.WINDOW and (work.pixels % chunk or chunk) * work.positions < first.records
+    few = work.mode == Mode.WINDOW and chunks[-1][0].pixels * work.positions < first.records
     if (work.rivals is not None and (head or records)) or (few and records):
-        return begin + _contended(work, every, chunk, begin, head)
+        return begin + _contended(work, every, chunks, begin, head, _result_words(device))
     if (work.scale or work.mode == Mode.AVERAGE) and head:
         begin = max(begin, head + _FETCH)
     needed = head
     if records:
         needed = max(head, 1) + (1 if work.mode == Mode.MEAN else first.records)
-    before = (first.passes - 1) * max(chunk, first.rows, _minimum(work, first))
+    before = _before_last(work, first, chunks[0][0])
     waits = max(0, needed + _FETCH - begin - before) if needed else 0
     return begin + waits
 
 
-def _contended(work: Work, every: Sequence[_Vector], chunk: int, begin: int, head: int) -> int:
+def _contended(
+    work: Work,
+    every: Sequence[_Vector],
+    kinds: Sequence[tuple[_Chunk, int]],
+    begin: int,
+    head: int,
+    result_words: int,
+) -> int:
     """Cycles that the passes wait where streams keep the parameters from their bank, or vectors are over too soon."""
-    rest, rivals = work.pixels % chunk, work.rivals
-    chunks = [chunk] * (work.pixels // chunk) + [rest] * (rest > 0)
+    rivals = work.rivals
+    chunks = [kind for kind, count in kinds for _ in range(count)]
     needed = list[tuple[int, int]]()
     """Channel, and words of its vector's biases and factors."""
     if work.records and (work.mode != Mode.MEAN or work.final):
@@ -159,15 +237,15 @@ def _contended(work: Work, every: Sequence[_Vector], chunk: int, begin: int, hea
     head_banks = np.zeros(head, np.intp) if rivals is None else rivals.head(head)
     records = (np.zeros(words, np.intp) if rivals is None else rivals.records(c, words) for c, words in needed)
     first = Pass(begin, list(_weight_reads(work, every[0], 0)))
-    return parameter_waits(chain([first], _passes(work, every, chunks)), head_banks, records)
+    return parameter_waits(chain([first], _passes(work, every, chunks, result_words)), head_banks, records)
 
 
-def _passes(work: Work, every: Sequence[_Vector], chunks: Sequence[int]) -> Iterator[Pass]:
+def _passes(work: Work, every: Sequence[_Vector], chunks: Sequence[_Chunk], result_words: int) -> Iterator[Pass]:
     """All passes with what they read of the parameters' bank."""
     early = work.scale or work.mode == Mode.AVERAGE
     number = pixel = 0
-    for size in chunks:
-        pixels = range(pixel, pixel + size)
+    for chunk in chunks:
+        pixels = range(pixel, pixel + chunk.pixels)
         for at, v in enumerate(every):
             for index in range(v.passes):
                 last = index == v.passes - 1
@@ -175,21 +253,25 @@ def _passes(work: Work, every: Sequence[_Vector], chunks: Sequence[int]) -> Iter
                 stride = _result_cycles(work, v) if last else 1
                 reads = [*_pixel_reads(work, v, pixels, index, stride), *_weight_reads(work, behind, place)]
                 if last:
-                    reads += _second_reads(work, v, pixels, stride)
-                cycles = max(_results(work, v, size) if last else size, behind.rows, _minimum(work, v))
+                    reads += _second_reads(work, v, pixels, stride, result_words)
+                cycles = _last_pass(work, v, chunk) if last else _pass(work, v, chunk, index)
                 yield Pass(cycles, reads, number if last else None, early)
             number += work.mode != Mode.MEAN
-        pixel += size
+        pixel += chunk.pixels
 
 
 def _pixel_reads(work: Work, vector: _Vector, pixels: range, index: int, stride: int) -> Iterator[Reads]:
     """What a pass reads for its pixels."""
     if work.rivals is None:
         return
-    position, word = divmod(index, vector.passes // work.positions)
-    yield Reads(work.rivals.pixels(pixels, position, word, vector.channel), _TO_BANK, stride)
+    (position, *second), word = _positions(work, vector, index)
+    banks = work.rivals.pixels(pixels, position, word, vector.channel)
+    if second:
+        primes = _primes(work, vector, index, pixels)
+        banks = np.insert(work.rivals.pixels(pixels, second[0], word, vector.channel), primes, banks[primes])
+    yield Reads(banks, _TO_BANK, stride)
     if work.scale:
-        yield Reads(np.full(len(pixels), work.rivals.scale(word, vector.channel)), _TO_BANK, stride)
+        yield Reads(np.full(len(banks), work.rivals.scale(word, vector.channel)), _TO_BANK, stride)
     if work.mode == Mode.WINDOW and work.records:
         taps = np.full(len(pixels), work.rivals.taps(position, vector.channel))
         yield Reads(taps, _TO_BANK + _SCALE * work.scale, stride)
@@ -198,36 +280,68 @@ def _pixel_reads(work: Work, vector: _Vector, pixels: range, index: int, stride:
 def _weight_reads(work: Work, vector: _Vector, index: int) -> Iterator[Reads]:
     """Rows of weights that are read for pass `index` of a vector, while the pass before it runs."""
     if work.rivals is not None and work.mode == Mode.CONV:
-        position, word = divmod(index, vector.passes // work.positions)
+        positions, word = _positions(work, vector, index)
         channels = range(vector.channel, vector.channel + vector.size)
-        rows = [work.rivals.rows(channels, position, word)]
+        rows = [work.rivals.rows(channels, position, word) for position in positions]
         if vector.shifted:  # the word before first: of the first word there is none, behind the last none
-            rows.insert(0, work.rivals.rows(channels, position, word - 1))
+            rows.insert(0, work.rivals.rows(channels, positions[0], word - 1))
         yield Reads(np.stack(rows, axis=1).reshape(-1), _TO_BANK + _SCALE * work.scale)
 
 
-def _second_reads(work: Work, vector: _Vector, pixels: range, stride: int) -> Iterator[Reads]:
+def _second_reads(work: Work, vector: _Vector, pixels: range, stride: int, result_words: int) -> Iterator[Reads]:
     """Words of the second operand."""
     if work.rivals is not None and work.binary and work.mode != Mode.MEAN:  # a mean has one pixel
-        delay = _TO_SECOND + _SCALE * work.scale + _AVERAGE * (work.mode == Mode.AVERAGE)
+        ahead = 0 if work.mode == Mode.AVERAGE else result_words
+        delay = _TO_SECOND - ahead + _SCALE * work.scale + _AVERAGE * (work.mode == Mode.AVERAGE)
+        primes = _primes(work, vector, vector.passes - 1, pixels)
         for word in range(vector.seconds):
-            yield Reads(work.rivals.second(pixels, vector.channel, word), delay + word, stride)
+            banks = np.insert(work.rivals.second(pixels, vector.channel, word), primes, ELSEWHERE)
+            yield Reads(banks, delay + word, stride)
 
 
-def _chunk_cycles(work: Work, vectors: Mapping[_Vector, int], pixels: int) -> int:
-    return sum(
-        count * ((v.passes - 1) * max(pixels, v.rows, _minimum(work, v)) + _last_pass(work, v, pixels))
-        for v, count in vectors.items()
-    )
+def _primes(work: Work, vector: _Vector, index: int, pixels: range) -> npt.NDArray[np.intp]:
+    """Which of the pixels, from 0 on, a pass reads something in front of."""
+    if work.columns is None or not vector.paired(index):
+        return np.empty(0, np.intp)
+    return np.array(work.columns.primes(pixels), np.intp) - pixels.start
 
 
-def _last_pass(work: Work, vector: _Vector, pixels: int) -> int:
-    return max(_results(work, vector, pixels), vector.next_rows, _minimum(work, vector))
+def _positions(work: Work, vector: _Vector, index: int) -> tuple[list[int], int]:
+    """Kernel positions that a pass multiplies, and the word of the input channels."""
+    if not vector.columns or work.columns is None:
+        position, word = divmod(index, vector.passes // work.positions)
+        return [position], word
+    row, at = divmod(index, len(vector.columns))
+    return [row * work.columns.kernel + column for column in vector.columns[at]], 0
 
 
-def _results(work: Work, vector: _Vector, pixels: int) -> int:
+def _chunk_cycles(work: Work, vectors: Mapping[_Vector, int], chunk: _Chunk) -> int:
+    return sum(count * (_before_last(work, v, chunk) + _last_pass(work, v, chunk)) for v, count in vectors.items())
+
+
+def _before_last(work: Work, vector: _Vector, chunk: _Chunk) -> int:
+    """All of a vector's passes but the last."""
+    if not vector.columns:
+        return (vector.passes - 1) * _pass(work, vector, chunk, 0)
+    return sum(_pass(work, vector, chunk, index) for index in range(vector.passes - 1))
+
+
+def _pass(work: Work, vector: _Vector, chunk: _Chunk, index: int) -> int:
+    """One that is not the last."""
+    pixels = chunk.pixels + chunk.primes * vector.paired(index)
+    return max(pixels, vector.row_reads(index + 1), _minimum(work, vector))
+
+
+def _last_pass(work: Work, vector: _Vector, chunk: _Chunk) -> int:
+    return max(_results(work, vector, chunk), vector.next_rows, _minimum(work, vector))
+
+
+def _results(work: Work, vector: _Vector, chunk: _Chunk) -> int:
     """Cycles of a vector's last pass that its pixels take: a mean has one result, at the last of them."""
-    return pixels - 1 + vector.words if work.mode == Mode.MEAN else pixels * _result_cycles(work, vector)
+    if work.mode == Mode.MEAN:
+        return chunk.pixels - 1 + vector.words
+    pixels = chunk.pixels + chunk.primes * vector.paired(vector.passes - 1)
+    return pixels * _result_cycles(work, vector)
 
 
 def _result_cycles(work: Work, vector: _Vector) -> int:
@@ -253,6 +367,7 @@ def _vectors(
     depth: int,
     group_channels: int,
     binary: bool,
+    shared: tuple[tuple[int, ...], ...],
     lanes_in: int,
     lanes_out: int,
 ) -> tuple[tuple[_Vector, ...], Mapping[_Vector, int]]:
@@ -268,7 +383,10 @@ def _vectors(
             end = min(at + lanes_out, (group + 1) * size, stop)
             every.append(_tile(at, end, group, out_channel, positions, depth, binary, lanes_in, lanes_out))
             at = end
-        every = [replace(v, next_rows=every[(i + 1) % len(every)].rows) for i, v in enumerate(every)]
+        if shared:
+            passes = positions // sum(map(len, shared)) * len(shared)
+            every = [replace(v, passes=passes, columns=shared) for v in every]
+        every = [replace(v, next_rows=every[(i + 1) % len(every)].row_reads(0)) for i, v in enumerate(every)]
     return tuple(every), Counter(replace(v, channel=0, size=0) for v in every)
 
 

@@ -44,8 +44,9 @@ class Case:
 class Maker:
     """Makes one case. Operands that stream get banks of their own, parameters lie in any that is left."""
 
-    def __init__(self, rng: np.random.Generator, device: Device) -> None:
-        self.rng, self.device = rng, device
+    def __init__(self, rng: np.random.Generator, device: Device, *, shallow: bool = False) -> None:
+        """`shallow`: convolutions of few channels, whose kernel columns share passes where there are enough pixels."""
+        self.rng, self.device, self.shallow = rng, device, shallow
         self.lanes = device.lanes_in
         self.bank_words = device.bank_bytes // device.lanes_in
         self.scratchpad = Scratchpad(device)
@@ -99,7 +100,7 @@ class Maker:
 
     def geometry(self) -> dict[str, int]:
         rng, kind = self.rng, self.kind
-        small = rng.random() < 0.5
+        small = rng.random() < 0.5 and not self.shallow
         s: dict[str, int] = {"kind": int(kind), "groups": 1}
         s["x_height"], s["x_width"] = self.upto(1, 7 if small else 24), self.upto(1, 7 if small else 24)
         s["x_channels"] = self.pick(self.upto(1, 3 * self.lanes), self.lanes, 2 * self.lanes, self.upto(1, self.lanes))
@@ -108,11 +109,13 @@ class Maker:
         if kind in WINDOWED:
             for axis, size in (("h", s["x_height"]), ("w", s["x_width"])):
                 kernel, dilation = self.pick(1, 1, 2, 3, 3, 5), self.pick(1, 1, 1, 2, 3)
+                if self.shallow:
+                    kernel = self.upto(1, 7)
                 extent = (kernel - 1) * dilation + 1
                 low, high = (self.upto(0, kernel // 2 + 1) for _ in range(2))
                 while size + low + high < extent:
                     low, high = low + 1, high + 1
-                stride = self.pick(1, 1, 2, 3)
+                stride = self.pick(1, 1, 2, 3) if not self.shallow else dilation * self.pick(1, 1, 2)
                 s |= {f"kernel_{axis}": kernel, f"dilation_{axis}": dilation, f"stride_{axis}": stride}
                 s["pad_top" if axis == "h" else "pad_left"] = low
                 s["out_height" if axis == "h" else "out_width"] = (size + low + high - extent) // stride + 1
@@ -120,7 +123,9 @@ class Maker:
                 s["include_pad"] = self.upto(0, 1)
         if kind == ComputeKind.CONV:
             s["out_channels"] = self.pick(self.upto(1, 3 * self.device.lanes_out), self.device.lanes_out)
-            if rng.random() < 0.3:
+            if self.shallow:
+                s["x_channels"] = self.upto(1, self.lanes // 2)
+            elif rng.random() < 0.3:
                 s["groups"] = self.upto(2, 4)
                 s["x_channels"] = s["groups"] * self.upto(1, max(1, 2 * self.lanes // s["groups"]))
                 s["out_channels"] = s["groups"] * self.upto(1, max(1, 3 * self.device.lanes_out // s["groups"]))

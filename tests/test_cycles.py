@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sfopt.cycles import EMPTY_CYCLES, Mode, Work, compute_cycles
+from sfopt.cycles import EMPTY_CYCLES, Columns, Mode, Work, compute_cycles
 from sfopt.device import load_device
 
 SIM8 = load_device("sim8")
@@ -112,3 +112,58 @@ def test_results_that_lie_across_two_words() -> None:
         assert across - inside == more
     partial = [cycles(Mode.MEAN, 20, 16, out_channel=at, final=False) for at in (8, 11)]
     assert partial[1] - partial[0] == 1, "nothing is written, but the first vector makes room"
+
+
+def shallow(columns: Columns, pixels: int, height: int, depth: int = 4) -> int:
+    work = Work(Mode.CONV, pixels, 8, height * columns.kernel, depth, records=True, columns=columns)
+    return compute_cycles(work, SIM8)
+
+
+def test_two_kernel_columns_share_a_pass() -> None:
+    # For each kernel row a pass of columns 0 and 1, with a cycle more for each of the two rows of pixels, and one of column 2.
+    # The first pass waits for 16 reads of weights; every other one is longer than what is read in it.
+    assert shallow(Columns(3, 1, 1, 20), 40, 3) == FILL - 1 + 16 + 3 * (42 + 40)
+    assert shallow(Columns(3, 1, 1, 20), 40, 3, depth=5) == FILL - 1 + 8 + 9 * 40, "too deep"
+    assert shallow(Columns(3, 3, 1, 20), 40, 3) == FILL - 1 + 8 + 9 * 40, (
+        "no pixel reads what the one before it has read"
+    )
+    assert shallow(Columns(1, 1, 1, 20), 40, 3) == FILL - 1 + 8 + 3 * 40, "one column"
+    assert shallow(Columns(3, 1, 1, 15), 15, 3) == FILL - 1 + 8 + 9 * 15, "too few pixels"
+
+
+def test_columns_that_are_two_apart() -> None:
+    # stride 2: columns 0 and 2 share a pass, 1 has its own
+    assert shallow(Columns(3, 2, 1, 20), 40, 3) == FILL - 1 + 16 + 3 * (42 + 40)
+
+
+def test_a_chunk_that_begins_within_a_row() -> None:
+    # 70 pixels of rows of 20 are 64, which begin 4 rows, and 6, which begin none: only the first of them has a cycle more. A pass
+    # of two columns behind the present one takes 16 reads, of one column 8.
+    assert shallow(Columns(2, 1, 1, 20), 70, 2) == FILL - 1 + 16 + 2 * (64 + 4) + 16 + (6 + 1)
+    assert shallow(Columns(3, 1, 1, 20), 70, 1) == FILL - 1 + 16 + (64 + 4) + 64 + 8 + 6
+
+
+def test_a_shared_pass_gives_each_result_its_words() -> None:
+    # the last pass, of columns 0 and 1: 2 + 40 turns of two cycles each
+    columns = Columns(2, 1, 1, 20)
+    work = Work(Mode.CONV, 40, 8, 2, 4, out_channel=4, records=True, columns=columns)
+    assert compute_cycles(work, SIM8) == FILL - 1 + 16 + 2 * 42
+
+
+@given(st.integers(1, 63), st.integers(1, 8), st.integers(1, 4))
+def test_every_kernel_column_has_one_place(kernel: int, stride: int, dilation: int) -> None:
+    columns = Columns(kernel, stride, dilation, 9)
+    if not columns.apart:
+        assert stride not in (dilation, 2 * dilation) or kernel <= stride // dilation
+        return
+    passes = columns.passes()
+    assert sorted(column for each in passes for column in each) == list(range(kernel))
+    assert all(b * dilation == a * dilation + stride for a, b in (each for each in passes if len(each) == 2))
+    assert len(passes) <= kernel // 2 + 2
+
+
+@given(st.integers(0, 100), st.integers(1, 100), st.integers(1, 30))
+def test_primes_are_where_rows_and_passes_begin(first: int, size: int, width: int) -> None:
+    pixels = range(first, first + size)
+    expected = [pixel for pixel in pixels if pixel == first or pixel % width == 0]
+    assert Columns(3, 1, 1, width).primes(pixels) == expected

@@ -64,6 +64,17 @@ def test_built_once_and_again_when_anything_changes(tiny):
 
 
 @pytest.mark.slow
+def test_what_a_killed_build_left_goes_with_the_next(tiny):
+    library = build_library(SIM8)
+    library.unlink()
+    left = library.parent / "tmp_killed"
+    left.mkdir()
+    (left / "half.o").write_text("")
+    assert build_library(SIM8) == library
+    assert {p.name for p in library.parent.iterdir()} == {library.name, "lock"}
+
+
+@pytest.mark.slow
 def test_two_processes_at_once(tiny):
     fork = multiprocessing.get_context("fork")
     with fork.Pool(3) as pool:

@@ -107,7 +107,9 @@ def hardware_folder() -> Path:
 
 
 def _build(library: Path, parameters: Mapping[str, int], build: Build, compiler: str) -> None:
-    """Build beside the library, then move it into place in one step."""
+    """Build beside the library, then move it into place in one step; what a build that was killed has left is deleted."""
+    for folder in filter(Path.is_dir, library.parent.iterdir()):
+        shutil.rmtree(folder)
     with tempfile.TemporaryDirectory(dir=library.parent) as scratch:
         folder = Path(scratch)
         _verilate(folder, parameters, build)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from sfopt.cost import EMPTY_TRANSFER_CYCLES, LOAD_CYCLES, STORE_CYCLES, Moved
-from sfopt.cycles import Mode, Work, compute_cycles
+from sfopt.cycles import Columns, Mode, Work, compute_cycles
 from sfopt.device import Device
 from sfopt_fpga.heavy import input_rows
 from sfopt_fpga.isa import Binary, ComputeKind, Engine, Opcode
@@ -101,8 +101,13 @@ def compute_instruction_cycles(
         setup["binary"] != Binary.NONE,
         rows[1] == setup["x_height"],
         rivals_of(setup, compute, rows, layout, device),
+        _columns(setup) if convolution and groups == 1 else None,
     )
     return compute_cycles(work, device)
+
+
+def _columns(setup: Mapping[str, int]) -> Columns:
+    return Columns(setup["kernel_w"], setup["stride_w"], setup["dilation_w"], setup["out_width"])
 
 
 _MODES = {

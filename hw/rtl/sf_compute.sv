@@ -63,7 +63,7 @@ module sf_compute
   logic [1:0][15:0] prepared_take, prepared_give;
   logic [19:0] prepared_index, prepare_fault_index;
   sf_error_t prepare_code;
-  sf_compute_prepare #(.LANES_IN(LANES_IN)) u_prepare (
+  sf_compute_prepare #(.LANES_IN(LANES_IN), .LANES_OUT(LANES_OUT)) u_prepare (
       .clk, .rst, .halt, .issue_valid, .issue, .issue_ready, .valid(prepared_valid), .taken, .work(prepared_work),
       .is_sync(prepared_sync), .job(prepared), .take(prepared_take), .give(prepared_give), .index(prepared_index), .idle(prepare_idle),
       .fault(prepare_fault), .fault_code(prepare_code), .fault_index(prepare_fault_index)
@@ -176,10 +176,12 @@ module sf_compute
   );
 
   // ---- cycle M
+  localparam int HALF = LANES_IN / 2;
   logic [PAIR_LATENCY-1:0] scaled_valids;
-  logic inside_scaled, m_valid, m_inside;
+  logic inside_scaled, m_valid, m_pixel, m_inside;
   sf_meta_t meta_scaled, m_meta;
-  logic [LANES_IN-1:0][7:0] m_x;
+  logic [LANES_IN-1:0][7:0] m_x, m_lanes;
+  logic [HALF-1:0][7:0] m_before;  // the input before this one
   sf_delay #(.WIDTH(META_BITS + 1), .CYCLES(PAIR_LATENCY)) u_meta_scaled (
       .clk, .rst, .in({inside_x, meta_x}), .out({inside_scaled, meta_scaled})
   );
@@ -188,6 +190,10 @@ module sf_compute
   assign m_meta = job.has_scale ? meta_scaled : meta_x;
   assign m_inside = job.has_scale ? inside_scaled : inside_x;
   assign m_x = !m_inside ? {LANES_IN{job.pad_value}} : (job.has_scale ? x_scaled : x_raw);
+
+  always_ff @(posedge clk) if (m_valid && job.pair != 0) m_before <= m_x[HALF-1:0];
+  assign m_lanes = m_meta.pair ? {m_x[HALF-1:0], m_before} : m_x;
+  assign m_pixel = m_valid && !m_meta.prime;
 
   // ---- weights: address in cycle 0, read in M - READ_LATENCY, there in M
   localparam int W_AT = X_AT - READ_LATENCY;
@@ -222,8 +228,9 @@ module sf_compute
   always_comb begin
     row_data = c_data[3];
     if (tile_m.shift != 0) row_data = row_pair[LANES_IN-1:0];
+    if (tile_m.pair) row_data = {c_data[3][HALF-1:0], w_before[HALF-1:0]};
     for (int i = 0; i < LANES_IN; i++) begin
-      if (i < 32'(tile_m.low) || i >= 32'(tile_m.high)) row_data[i] = '0;
+      if (i < 32'(tile_m.low) || (tile_m.pair ? i % HALF : i) >= 32'(tile_m.high)) row_data[i] = '0;
     end
   end
 
@@ -232,7 +239,7 @@ module sf_compute
   logic [V-1:0][31:0] sum, total;
   logic [11:0] count;
   sf_accumulate #(.LANES_IN(LANES_IN), .LANES_OUT(LANES_OUT), .ACC_PIXELS(ACC_PIXELS), .V(V)) u_accumulate (
-      .clk, .rst, .job, .valid(m_valid), .meta(m_meta), .in_map(m_inside), .x(m_x), .weights(c_data[3]),
+      .clk, .rst, .job, .valid(m_pixel), .meta(m_meta), .in_map(m_inside), .x(m_lanes), .weights(c_data[3]),
       .row_valid(tile_valid), .row_bank(tile_m.bank), .row(tile_m.row), .row_data, .x_zero(average_record[8]),
       .x_scale(average_record[3:0]), .sum_valid, .sum_end, .sum, .total_valid, .total, .count
   );
@@ -281,7 +288,7 @@ module sf_compute
   sf_meta_t meta_regular;
   logic [Q_AT-1:0] results;
   logic m_result;
-  assign m_result = m_valid && !job.average && (job.mean ? m_meta.vector_end && job.final_band : m_meta.last);
+  assign m_result = m_pixel && !job.average && (job.mean ? m_meta.vector_end && job.final_band : m_meta.last);
   always_ff @(posedge clk) results <= rst ? '0 : {results[Q_AT-2:0], m_result};
   if (LEAD_AT == 0) begin : g_lead_0
     assign meta_regular = m_meta;
@@ -314,7 +321,7 @@ module sf_compute
   // ---- done when all that was begun is written
   logic [9:0] outstanding;
   logic begun, ended;
-  assign begun = valid && (job.mean ? meta.vector_end : meta.last);
+  assign begun = valid && !meta.prime && (job.mean ? meta.vector_end : meta.last);
   assign ended = finished || (sum_end && !job.final_band);
   always_ff @(posedge clk) begin
     if (rst || start) outstanding <= '0;

@@ -23,6 +23,8 @@ package sf_compute_pkg;
     logic        first;       // first and last pass over the accumulators
     logic        last;
     logic        pass_start;  // first pixel of the pass
+    logic        pair;        // the pass multiplies two kernel columns: this pixel's input and the one before it
+    logic        prime;       // no pixel, only the input before one
     logic        vector_end;  // last pixel of its vector's last pass
     logic        bank;        // which of the two weight tiles
     logic [1:0]  set;         // biases and factors
@@ -42,6 +44,7 @@ package sf_compute_pkg;
     logic       bank;
     logic [7:0] low, high;  // lanes inside the group's depth
     logic [7:0] shift;      // lanes that the group's first channel lies to the left
+    logic       pair;       // two kernel columns, each in half of the lanes
   } sf_tile_t;
 
   // A COMPUTE that is ready to run: fields of SETUP and COMPUTE, and what follows from them at its loop indices.
@@ -54,6 +57,7 @@ package sf_compute_pkg;
     logic requantised;          // CONV, DEPTHWISE, GLOBAL_MEAN: bias, factor, zero point
     logic [5:0] kernel_h, kernel_w, stride_h, stride_w, dilation_h, dilation_w;  // of a window; else 1
     logic [11:0] positions;     // kernel_h * kernel_w
+    logic [1:0] pair;           // kernel columns from one to that which shares its pass; 0: each has passes of its own
     logic signed [23:0] top;    // input row of the first output row's first kernel row
     logic signed [7:0] left;    // input column of the first output column's first kernel column
     logic [15:0] x_height, x_width;

@@ -4,7 +4,8 @@
 module sf_compute_prepare
   import sf_isa_pkg::*, sf_pkg::*, sf_registers_pkg::*, sf_compute_pkg::*;
 #(
-    parameter int LANES_IN = 8
+    parameter int LANES_IN = 8,
+    parameter int LANES_OUT = 8
 ) (
     input  wire logic        clk,
     input  wire logic        rst,
@@ -173,6 +174,17 @@ module sf_compute_prepare
   assign same = setup.kind == KIND_COPY && setup.binary != 0 && compute.residual_base == compute.x_base &&
       compute.residual_ring == compute.x_ring && setup.residual_pixel_words == compute.x_pixel_words;
 
+  // Two kernel columns share a pass where both fit into the lanes and what one of them reads, the other has just read. Fewer
+  // pixels than two rows of weights take to arrive would gain nothing.
+  logic [1:0] pair;
+  always_comb begin
+    pair = 2'd0;
+    if (conv && setup.groups == 1 && 32'(depth) <= LANES_IN / 2 && pixels >= 2 * LANES_OUT) begin
+      if (setup.stride_w == setup.dilation_w && setup.kernel_w > 6'd1) pair = 2'd1;
+      if (7'(setup.stride_w) == {setup.dilation_w, 1'b0} && setup.kernel_w > 6'd2) pair = 2'd2;
+    end
+  end
+
   always_ff @(posedge clk) begin
     if (rst) begin
       state <= IDLE;
@@ -303,6 +315,7 @@ module sf_compute_prepare
       job.dilation_h <= setup.dilation_h;
       job.dilation_w <= setup.dilation_w;
       job.positions <= positions;
+      job.pair <= pair;
       job.top <= top;
       job.left <= element ? '0 : -$signed({2'd0, setup.pad_left});
       job.x_height <= setup.x_height;

@@ -2,6 +2,9 @@
 // Puts the work of a COMPUTE into cycles. Chunks of pixels, vectors of channels, passes (kernel row, kernel column, word of input
 // channels), pixels: one pixel a cycle. While a pass runs, the weights of the next one are read. A pass is as long as its pixels
 // and those rows need; the last pass of a vector gives each pixel as many cycles as its result has words to write.
+//
+// A pass of two kernel columns (job.pair) reads for each pixel what the second of them needs. What the first one needs is what was
+// read before it, so the first pixel of the pass and of each row takes a cycle more, its prime, that reads this.
 module sf_compute_schedule
   import sf_compute_pkg::*;
 #(
@@ -54,10 +57,13 @@ module sf_compute_schedule
   logic [19:0] tile_word, row_word, row_word_after;
   logic [15:0] tile_left, row_left, row_left_after;
   logic [15:0] next_number;            // of its vector
+  logic next_pair, two_reads;          // a row of weights takes two reads
+  logic [6:0] next_kx_after, kx_step, columns_on;
+  logic next_row_end;                  // its kernel row's last
 
   // The present pass.
   logic [31:0] chunk;
-  logic first, last, bank;
+  logic first, last, bank, pair, primed;
   logic [15:0] channel, low, high, number;
   logic [11:0] down, right;
   logic [16:0] word;
@@ -70,7 +76,7 @@ module sf_compute_schedule
   logic [15:0] slot;       // cycle of the pass, saturating
   logic [15:0] sub;        // cycle of the pixel
   sf_scan_t scan, scan_next, scan_after, chunk_scan, band_scan;
-  logic issue, go, pass_end, pixels_done, advance, prologue_end, load_row;
+  logic issue, prime, issue_pixel, go, pass_end, pixels_done, advance, prologue_end, load_row;
   logic [15:0] row_slots, slot_min, row_slot, words_out, words_residual;
 
   sf_tiles #(.LANES_IN(LANES_IN), .LANES_OUT(LANES_OUT), .ACC_PIXELS(ACC_PIXELS)) u_vectors (
@@ -83,16 +89,28 @@ module sf_compute_schedule
   assign shift = v_lane[SHIFT_BITS-1:0];
   assign shifted = job.conv && shift != 0;
   assign blocks = job.conv ? 16'((17'(shift) + {1'b0, job.depth} + 17'(LANES_IN - 1)) >> SHIFT_BITS) : 16'd1;
-  assign next_last = next_block == blocks - 1 && next_kx == job.kernel_w - 1 && next_ky == job.kernel_h - 1;
+  assign next_pair = job.pair != 0 && 7'(next_kx) + 7'(job.pair) < 7'(job.kernel_w);
+  always_comb begin
+    case (job.pair)
+      2'd0: kx_step = 7'd1;
+      2'd1: kx_step = 7'd2;
+      default: kx_step = next_kx[0] ? 7'd3 : 7'd1;  // 0 with 2, 1 with 3, 4 with 6 ...
+    endcase
+  end
+  assign next_kx_after = 7'(next_kx) + kx_step;
+  assign next_row_end = next_kx_after >= 7'(job.kernel_w);
+  assign columns_on = next_row_end ? 7'(job.kernel_w) - 7'(next_kx) : kx_step;  // a word of weights each, where passes pair
+  assign next_last = next_block == blocks - 1 && next_row_end && next_ky == job.kernel_h - 1;
   assign prologue_end = state == PROLOGUE && (!job.conv || slot == row_slots - 1);
   assign advance = pass_end || prologue_end;
-  assign row_slots = shifted ? 16'(2 * LANES_OUT) : 16'(LANES_OUT);
-  assign row_slot = shifted ? slot >> 1 : slot;
+  assign two_reads = shifted || next_pair;
+  assign row_slots = two_reads ? 16'(2 * LANES_OUT) : 16'(LANES_OUT);
+  assign row_slot = two_reads ? slot >> 1 : slot;
   assign load_row = job.conv && next_valid && (state == PROLOGUE || (state == RUN && go)) && row_slot < v_high;
   always_comb begin
     row_word_after = row_word;
     row_left_after = row_left;
-    if (load_row && (!shifted || slot[0])) begin
+    if (load_row && (!two_reads || slot[0])) begin
       row_word_after = row_left == 1 ? job.weights_wrap : row_word + 20'(job.weights_row);
       row_left_after = row_left == 1 ? job.weights_ring : row_left - 1;
     end
@@ -114,10 +132,10 @@ module sf_compute_schedule
       next_new_chunk <= 1'b0;
       next_block <= next_block == blocks - 1 ? '0 : next_block + 1;
       if (next_block == blocks - 1) begin
-        next_position <= next_position + 28'(job.depth_words);
-        next_kx <= next_kx == job.kernel_w - 1 ? '0 : next_kx + 1;
-        next_right <= next_kx == job.kernel_w - 1 ? '0 : next_right + 12'(job.dilation_w);
-        if (next_kx == job.kernel_w - 1) begin
+        next_position <= next_position + (job.pair == 0 ? 28'(job.depth_words) : 28'(columns_on));
+        next_kx <= next_row_end ? '0 : next_kx_after[5:0];
+        next_right <= next_row_end ? '0 : next_right + 12'(job.dilation_w) * 12'(kx_step);
+        if (next_row_end) begin
           next_ky <= next_ky + 1;
           next_down <= next_down + 12'(job.dilation_h);
         end
@@ -159,7 +177,9 @@ module sf_compute_schedule
        (!last || !job.requantised || sets_fetched != (job.mean ? '0 : number)));
   assign issue = state == RUN && go && sub == 0 && pixel != chunk;
   assign slot_min = (first && last) ? 16'd1 : (job.average ? 16'(MIN_PASS_AVERAGE) : 16'(MIN_PASS));
-  assign pixels_done = (issue ? pixel + 1 == chunk : pixel == chunk) && (sub == interval - 1);
+  assign prime = issue && pair && !primed && (pixel == 0 || scan.column == 0);
+  assign issue_pixel = issue && !prime;
+  assign pixels_done = (issue_pixel ? pixel + 1 == chunk : pixel == chunk) && (sub == interval - 1);
   assign pass_end = state == RUN && go && pixels_done && slot + 16'd1 >= slot_min &&
       (!(job.conv && next_valid) || slot + 16'd1 >= row_slots);
 
@@ -187,7 +207,7 @@ module sf_compute_schedule
       end
     end
   end
-  assign scan_after = issue ? scan_next : scan;
+  assign scan_after = issue_pixel ? scan_next : scan;
   always_comb begin
     band_scan = '0;
     band_scan.in_row = job.top;
@@ -211,9 +231,11 @@ module sf_compute_schedule
       slot <= '0;
       sub <= '0;
       pixel <= '0;
+      primed <= 1'b0;
     end else if (state == PROLOGUE || (state == RUN && go)) begin
       if (slot != 16'hfffe) slot <= slot + 1;
-      if (issue) pixel <= pixel + 1;
+      if (issue_pixel) pixel <= pixel + 1;
+      if (issue) primed <= prime;
       if (!(pixel == chunk && sub == interval - 1)) sub <= sub == interval - 1 ? '0 : sub + 1;
       if (state == PROLOGUE) sub <= '0;
     end
@@ -221,6 +243,7 @@ module sf_compute_schedule
       chunk <= v_chunk;
       first <= next_first;
       last <= next_last;
+      pair <= next_pair;
       channel <= v_channel;
       low <= v_low;
       high <= v_high;
@@ -256,7 +279,9 @@ module sf_compute_schedule
       meta.first <= first;
       meta.last <= last;
       meta.pass_start <= pixel == 0;
-      meta.vector_end <= last && pixel + 1 == chunk;
+      meta.pair <= pair;
+      meta.prime <= prime;
+      meta.vector_end <= last && !prime && pixel + 1 == chunk;
       meta.bank <= bank;
       meta.set <= set;
       meta.pixel <= pixel[15:0];
@@ -267,16 +292,18 @@ module sf_compute_schedule
       meta.low <= low[7:0];
       meta.high <= high[7:0];
       in_row <= scan.in_row + $signed({12'd0, down});
-      in_column <= scan.in_column + $signed({6'd0, right});
+      in_column <= scan.in_column + $signed({6'd0, right}) + (pair && !prime ? $signed({12'd0, job.stride_w}) : '0);
       x_word <= word;
     end
     w_valid <= !rst && (load_row || (issue && job.weighted && !job.conv));
-    w_address <= !job.conv ? w_word : row_word + 20'(next_position) + 20'(next_block) - 20'(shifted && !slot[0]);
+    w_address <= !job.conv ? w_word : row_word + 20'(next_position) + 20'(next_block) - 20'(shifted && !slot[0]) +
+        (next_pair && slot[0] ? 20'(job.pair) : '0);
     w_tile.read <= !shifted || (slot[0] ? next_block < job.depth_words : next_block != 0);
-    w_tile.row_valid <= load_row && (!shifted || slot[0]);
+    w_tile.row_valid <= load_row && (!two_reads || slot[0]);
     w_tile.row <= row_slot[7:0];
     w_tile.bank <= tile_bank;
     w_tile.shift <= 8'(shift);
+    w_tile.pair <= next_pair;
     w_tile.low <= next_block == 0 ? 8'(shift) : '0;
     w_tile.high <= tile_end > 17'(LANES_IN) ? 8'(LANES_IN) : tile_end[7:0];
   end
