@@ -102,7 +102,7 @@ def test_folding(device, taps, stride, pad):
     same(run_rtl(program, {"x": x}), simulate(program, {"x": x}))
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(20))
 def test_stalls_change_cycles_only(seed):
     program, x = copy_bands(SIM8, (12, 7, 11), 6, 2, 2), random_int8(3, 12, 7, 11)
     calm = run_rtl(program, {"x": x})
@@ -113,7 +113,7 @@ def test_stalls_change_cycles_only(seed):
     assert (calm.load_bytes, calm.store_bytes) == (stalled.load_bytes, stalled.store_bytes)
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(20))
 def test_fetch_and_load_share_a_slow_bus(seed):
     """Requests of both wait for the bus again and again; none may change while it waits."""
     row = {"ring": 1, "first": 1, "total": 1, "width": 64, "channels": 8, "pixel_words": 1, "dram": 1 << 14}
@@ -140,7 +140,7 @@ def test_the_base_address_may_be_any_page(base):
     same(run_rtl(program, {"x": x}, bus=Bus(base=base)), simulate(program, {"x": x}))
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(20))
 def test_nothing_depends_on_what_memories_hold_at_the_start(seed):
     program, x = copy_bands(SIM8, (9, 4, 13), 6, 2, 2), random_int8(6, 9, 4, 13)
     result = run_rtl(program, {"x": x}, bus=Bus(seed=seed), build=Build(random_start=True))

@@ -147,7 +147,7 @@ module sf_parameters
         end
       end
     end
-    if (head_ready && !start) begin
+    if (head_ready && !start && state != IDLE) begin
       if (job.has_scale && not_finite(scale_record[3:0])) fault <= 1'b1;
       if (job.binary != 0 && not_finite(binary_record[3:0])) fault <= 1'b1;
       if (job.binary == 2'd1 && (not_finite(binary_record[7:4]) || not_finite(binary_record[11:8]))) fault <= 1'b1;
