@@ -14,8 +14,9 @@ from sfopt.groups import Kind, Network
 from sfopt.plan import WeightMode
 from sfopt_fpga.cosim import RtlResult, run_rtl
 from sfopt_fpga.emit import emit
-from sfopt_fpga.isa import Engine, Opcode, decode
+from sfopt_fpga.isa import ComputeKind, Engine, Opcode, decode
 from sfopt_fpga.program import Program
+from sfopt_fpga.rtl_build import Build
 from sfopt_fpga.rtl_model import Bus
 from sfopt_fpga.simulator import SimulationResult
 
@@ -37,9 +38,9 @@ def program(name: str, mode: str, *, expose: bool = False) -> Program:
     return emit(network_plan(name, mode), network(name), DEVICE, expose=expose)
 
 
-def run(name: str | Case, made: Program, bus: Bus | None = None) -> RtlResult:
+def run(name: str | Case, made: Program, bus: Bus | None = None, build: Build | None = None) -> RtlResult:
     mine = case(name) if isinstance(name, str) else name
-    return run_rtl(made, {n: hwc(v) for n, v in mine.inputs.items()}, mine.host, bus=bus)
+    return run_rtl(made, {n: hwc(v) for n, v in mine.inputs.items()}, mine.host, bus=bus, build=build)
 
 
 def require_same(found: RtlResult, expected: SimulationResult) -> None:
@@ -122,6 +123,15 @@ def test_so_does_its_latency(name: str, latency: int) -> None:
     require_same(run(name, made, Bus(latency=latency)), case(name).simulate(made))
 
 
+@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("name", NETWORKS)
+def test_nothing_depends_on_what_registers_and_memories_hold_at_the_start(name: str, seed: int) -> None:
+    made = program(name, "segments")
+    calm, found = run(name, made), run(name, made, Bus(seed=seed), Build(random_start=True))
+    require_same(found, case(name).simulate(made))
+    assert found.cycles == calm.cycles
+
+
 def computes(name: str, mode: str) -> list[tuple[Network, dict[str, int]]]:
     """SETUP's and COMPUTE's fields of every COMPUTE of a program, together."""
     found, setup = [], dict[str, int]()
@@ -145,6 +155,10 @@ def test_the_programs_have_what_a_machine_can_get_wrong() -> None:
     assert {f["out_channel"] % 8 for f in instructions if f["out_channel"]} >= {0, 3}
     assert any(f["has_scale"] and f["has_table0"] for f in instructions)
     assert any(f["has_table1"] for f in instructions)
+    shallow = [
+        f for f in instructions if f["kind"] == ComputeKind.CONV and f["groups"] == 1 and 2 * f["x_channels"] <= 8
+    ]
+    assert any(f["kernel_w"] > 1 and f["stride_w"] == f["dilation_w"] for f in shallow), "columns that share passes"
     loads = [f for n in NETWORKS for m in MODES for code, f in map(decode, program(n, m).words) if code is Opcode.LOAD]
     assert {f["fold_taps"] > 0 for f in loads} == {False, True}
 
