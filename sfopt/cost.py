@@ -8,11 +8,11 @@ output rows needs. Cycles follow the machine of `docs/machine.md`; the instructi
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from sfopt.cycles import Columns, Mode, Work
 from sfopt.cycles import compute_cycles as engine_cycles
 from sfopt.device import Device
 from sfopt.groups import FeatureMap, Group, Kind, Network, Piece
 from sfopt.rows import RowSchedule
+from sfopt.work import Columns, Mode, Work
 
 __all__ = [
     "AVERAGE_BYTES",

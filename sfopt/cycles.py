@@ -10,20 +10,19 @@ of the vector that needs them; only the first vector waits for them, unless vect
 something that streams lies in the same bank (`rivals.py`).
 """
 
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from enum import StrEnum
-from functools import lru_cache
+from dataclasses import dataclass
 from itertools import chain, groupby
 
 import numpy as np
 import numpy.typing as npt
 
 from sfopt.device import Device
-from sfopt.rivals import ELSEWHERE, Pass, Reads, Streams, parameter_waits
+from sfopt.rivals import ELSEWHERE, Pass, Reads, parameter_waits
+from sfopt.vectors import Vector, vectors
+from sfopt.work import Mode, Work
 
-__all__ = ["EMPTY_CYCLES", "Columns", "Mode", "Work", "compute_cycles"]
+__all__ = ["EMPTY_CYCLES", "compute_cycles"]
 
 EMPTY_CYCLES = 1
 """Of a COMPUTE without rows or channels."""
@@ -51,114 +50,14 @@ _DIVIDE = 8
 """Between two words of averages."""
 
 
-class Mode(StrEnum):
-    """How the engine goes through the work. ELEMENT is one output pixel for one input pixel."""
-
-    CONV = "conv"
-    WINDOW = "window"
-    AVERAGE = "average"
-    MEAN = "mean"
-    ELEMENT = "element"
-
-
-@dataclass(frozen=True)
-class Columns:
-    """Of a convolution's window, what decides whether two kernel columns share a pass; `width` is that of the output."""
-
-    kernel: int
-    stride: int
-    dilation: int
-    width: int
-
-    @property
-    def apart(self) -> int:
-        """Columns from one to that which reads the same input a pixel later; 0 if that is none, or too far."""
-        apart, rest = divmod(self.stride, self.dilation)
-        return apart if not rest and apart in (1, 2) and apart < self.kernel else 0
-
-    def passes(self) -> tuple[tuple[int, ...], ...]:
-        """Those that each pass over a kernel row multiplies."""
-        firsts = (k for k in range(self.kernel) if k % (2 * self.apart) < self.apart)
-        return tuple((k, k + self.apart) if k + self.apart < self.kernel else (k,) for k in firsts)
-
-    def primes(self, pixels: range) -> list[int]:
-        """The pixels in front of which a pass of two columns reads once more: the first one and those that begin a row."""
-        begun = -(-pixels.start // self.width) * self.width
-        rows = list(range(begun, pixels.stop, self.width))
-        return rows if begun == pixels.start else [pixels.start, *rows]
-
-
-@dataclass(frozen=True)
-class Work:
-    """What one COMPUTE has to do. `pixels` are output pixels, of a mean input pixels."""
-
-    mode: Mode
-    pixels: int
-    channels: int
-    """Output channels, from `first_channel` on."""
-    positions: int = 1
-    """Kernel positions."""
-    depth: int = 1
-    """CONV: input channels of a convolution group."""
-    group_channels: int = 0
-    """CONV: output channels of a convolution group; 0: all."""
-    first_channel: int = 0
-    out_channel: int = 0
-    """Channel of the output where channel 0 lands."""
-    head_bytes: int = 0
-    """Scalars and tables in front of the biases."""
-    records: bool = False
-    """Whether there are biases and factors."""
-    scale: bool = False
-    binary: bool = False
-    final: bool = True
-    """MEAN: whether this band is the last."""
-    rivals: Streams | None = None
-    """What reads the parameters' bank beside them, where the place of things is known."""
-    columns: Columns | None = None
-    """CONV of one group: its kernel columns, which may share passes."""
-
-
-@dataclass(frozen=True)
-class _Vector:
-    passes: int
-    words: int
-    """Cycles of a pixel's result in the last pass."""
-    rows: int
-    """Cycles that its weights need for each pass of one kernel column."""
-    next_rows: int
-    """Cycles that the weights of the first pass behind it need."""
-    records: int
-    channel: int
-    size: int
-    """Channels: of lane 0, and how many lanes have one."""
-    seconds: int
-    """Words of the second operand that it touches."""
-    shifted: bool = False
-    """CONV: whether its group's channels begin inside a word, so that a row of weights takes two reads."""
-    columns: tuple[tuple[int, ...], ...] = ()
-    """CONV: the kernel columns of each pass over a kernel row, where two can share one."""
-
-    def paired(self, index: int) -> bool:
-        """Whether a pass multiplies two kernel columns."""
-        return bool(self.columns) and len(self.columns[index % len(self.columns)]) == 2
-
-    def row_reads(self, index: int) -> int:
-        """Cycles that the weights of a pass need."""
-        return self.rows * (2 if self.paired(index) else 1)
-
-
 def compute_cycles(work: Work, device: Device) -> int:
     """Cycles from the start of a COMPUTE to its end."""
     if work.pixels <= 0 or work.channels <= 0:
         return EMPTY_CYCLES
-    every, vectors = _vectors(
-        work.mode, work.channels, work.first_channel, work.out_channel, work.positions, work.depth, work.group_channels,
-        work.binary, _shared(work, device), device.lanes_in, device.lanes_out,
-    )  # fmt: skip
+    every, kinds = vectors(work, device)
     last = every[-1]
     chunks = _chunks(work, last, device)
-    body = sum(count * _chunk_cycles(work, vectors, each) for each, count in chunks)
+    body = sum(count * _chunk_cycles(work, kinds, each) for each, count in chunks)
     end, _ = chunks[-1]
     body -= _last_pass(work, last, end) - _results(work, last, end)  # nothing is behind it
     if work.mode == Mode.MEAN and not work.final:  # nothing is written, and nothing waits for that
@@ -174,13 +73,6 @@ def _result_words(device: Device) -> int:
     return max(device.lanes_in, device.lanes_out) // device.lanes_in + 1
 
 
-def _shared(work: Work, device: Device) -> tuple[tuple[int, ...], ...]:
-    """Kernel columns of each pass over a kernel row; empty where each has passes of its own."""
-    if work.columns is None or not work.columns.apart or 2 * work.depth > device.lanes_in:
-        return ()
-    return work.columns.passes() if work.pixels >= 2 * device.lanes_out else ()
-
-
 @dataclass(frozen=True)
 class _Chunk:
     pixels: int
@@ -188,7 +80,7 @@ class _Chunk:
     """Cycles more of a pass of two kernel columns."""
 
 
-def _chunks(work: Work, vector: _Vector, device: Device) -> list[tuple[_Chunk, int]]:
+def _chunks(work: Work, vector: Vector, device: Device) -> list[tuple[_Chunk, int]]:
     """The chunks in order, and how many of a kind are in a row."""
     size = work.pixels if work.mode == Mode.MEAN else min(work.pixels, device.accumulator_pixels)
     if not vector.columns or work.columns is None:
@@ -200,7 +92,7 @@ def _chunks(work: Work, vector: _Vector, device: Device) -> list[tuple[_Chunk, i
     return [(kind, len(list(same))) for kind, same in groupby(each)]
 
 
-def _prologue(work: Work, every: Sequence[_Vector], chunks: Sequence[tuple[_Chunk, int]], device: Device) -> int:
+def _prologue(work: Work, every: Sequence[Vector], chunks: Sequence[tuple[_Chunk, int]], device: Device) -> int:
     """Cycles before the first pass, and those that last passes wait for their parameters."""
     first = every[0]
     begin = first.row_reads(0) if work.mode == Mode.CONV else 1
@@ -221,7 +113,7 @@ def _prologue(work: Work, every: Sequence[_Vector], chunks: Sequence[tuple[_Chun
 
 def _contended(
     work: Work,
-    every: Sequence[_Vector],
+    every: Sequence[Vector],
     kinds: Sequence[tuple[_Chunk, int]],
     begin: int,
     head: int,
@@ -240,7 +132,7 @@ def _contended(
     return parameter_waits(chain([first], _passes(work, every, chunks, result_words)), head_banks, records)
 
 
-def _passes(work: Work, every: Sequence[_Vector], chunks: Sequence[_Chunk], result_words: int) -> Iterator[Pass]:
+def _passes(work: Work, every: Sequence[Vector], chunks: Sequence[_Chunk], result_words: int) -> Iterator[Pass]:
     """All passes with what they read of the parameters' bank."""
     early = work.scale or work.mode == Mode.AVERAGE
     number = pixel = 0
@@ -260,7 +152,7 @@ def _passes(work: Work, every: Sequence[_Vector], chunks: Sequence[_Chunk], resu
         pixel += chunk.pixels
 
 
-def _pixel_reads(work: Work, vector: _Vector, pixels: range, index: int, stride: int) -> Iterator[Reads]:
+def _pixel_reads(work: Work, vector: Vector, pixels: range, index: int, stride: int) -> Iterator[Reads]:
     """What a pass reads for its pixels."""
     if work.rivals is None:
         return
@@ -277,7 +169,7 @@ def _pixel_reads(work: Work, vector: _Vector, pixels: range, index: int, stride:
         yield Reads(taps, _TO_BANK + _SCALE * work.scale, stride)
 
 
-def _weight_reads(work: Work, vector: _Vector, index: int) -> Iterator[Reads]:
+def _weight_reads(work: Work, vector: Vector, index: int) -> Iterator[Reads]:
     """Rows of weights that are read for pass `index` of a vector, while the pass before it runs."""
     if work.rivals is not None and work.mode == Mode.CONV:
         positions, word = _positions(work, vector, index)
@@ -288,7 +180,7 @@ def _weight_reads(work: Work, vector: _Vector, index: int) -> Iterator[Reads]:
         yield Reads(np.stack(rows, axis=1).reshape(-1), _TO_BANK + _SCALE * work.scale)
 
 
-def _second_reads(work: Work, vector: _Vector, pixels: range, stride: int, result_words: int) -> Iterator[Reads]:
+def _second_reads(work: Work, vector: Vector, pixels: range, stride: int, result_words: int) -> Iterator[Reads]:
     """Words of the second operand."""
     if work.rivals is not None and work.binary and work.mode != Mode.MEAN:  # a mean has one pixel
         ahead = 0 if work.mode == Mode.AVERAGE else result_words
@@ -299,14 +191,14 @@ def _second_reads(work: Work, vector: _Vector, pixels: range, stride: int, resul
             yield Reads(banks, delay + word, stride)
 
 
-def _primes(work: Work, vector: _Vector, index: int, pixels: range) -> npt.NDArray[np.intp]:
+def _primes(work: Work, vector: Vector, index: int, pixels: range) -> npt.NDArray[np.intp]:
     """Which of the pixels, from 0 on, a pass reads something in front of."""
     if work.columns is None or not vector.paired(index):
         return np.empty(0, np.intp)
     return np.array(work.columns.primes(pixels), np.intp) - pixels.start
 
 
-def _positions(work: Work, vector: _Vector, index: int) -> tuple[list[int], int]:
+def _positions(work: Work, vector: Vector, index: int) -> tuple[list[int], int]:
     """Kernel positions that a pass multiplies, and the word of the input channels."""
     if not vector.columns or work.columns is None:
         position, word = divmod(index, vector.passes // work.positions)
@@ -315,28 +207,28 @@ def _positions(work: Work, vector: _Vector, index: int) -> tuple[list[int], int]
     return [row * work.columns.kernel + column for column in vector.columns[at]], 0
 
 
-def _chunk_cycles(work: Work, vectors: Mapping[_Vector, int], chunk: _Chunk) -> int:
-    return sum(count * (_before_last(work, v, chunk) + _last_pass(work, v, chunk)) for v, count in vectors.items())
+def _chunk_cycles(work: Work, kinds: Mapping[Vector, int], chunk: _Chunk) -> int:
+    return sum(count * (_before_last(work, v, chunk) + _last_pass(work, v, chunk)) for v, count in kinds.items())
 
 
-def _before_last(work: Work, vector: _Vector, chunk: _Chunk) -> int:
+def _before_last(work: Work, vector: Vector, chunk: _Chunk) -> int:
     """All of a vector's passes but the last."""
     if not vector.columns:
         return (vector.passes - 1) * _pass(work, vector, chunk, 0)
     return sum(_pass(work, vector, chunk, index) for index in range(vector.passes - 1))
 
 
-def _pass(work: Work, vector: _Vector, chunk: _Chunk, index: int) -> int:
+def _pass(work: Work, vector: Vector, chunk: _Chunk, index: int) -> int:
     """One that is not the last."""
     pixels = chunk.pixels + chunk.primes * vector.paired(index)
     return max(pixels, vector.row_reads(index + 1), _minimum(work, vector))
 
 
-def _last_pass(work: Work, vector: _Vector, chunk: _Chunk) -> int:
+def _last_pass(work: Work, vector: Vector, chunk: _Chunk) -> int:
     return max(_results(work, vector, chunk), vector.next_rows, _minimum(work, vector))
 
 
-def _results(work: Work, vector: _Vector, chunk: _Chunk) -> int:
+def _results(work: Work, vector: Vector, chunk: _Chunk) -> int:
     """Cycles of a vector's last pass that its pixels take: a mean has one result, at the last of them."""
     if work.mode == Mode.MEAN:
         return chunk.pixels - 1 + vector.words
@@ -344,92 +236,14 @@ def _results(work: Work, vector: _Vector, chunk: _Chunk) -> int:
     return pixels * _result_cycles(work, vector)
 
 
-def _result_cycles(work: Work, vector: _Vector) -> int:
+def _result_cycles(work: Work, vector: Vector) -> int:
     """Cycles of each pixel in a vector's last pass."""
     if work.mode == Mode.MEAN:
         return 1
     return max(vector.words, _DIVIDE) if work.mode == Mode.AVERAGE else vector.words
 
 
-def _minimum(work: Work, vector: _Vector) -> int:
+def _minimum(work: Work, vector: Vector) -> int:
     if vector.passes == 1:
         return 1
     return _MIN_PASS_AVERAGE if work.mode == Mode.AVERAGE else _MIN_PASS
-
-
-@lru_cache(maxsize=65536)
-def _vectors(
-    mode: Mode,
-    channels: int,
-    first_channel: int,
-    out_channel: int,
-    positions: int,
-    depth: int,
-    group_channels: int,
-    binary: bool,
-    shared: tuple[tuple[int, ...], ...],
-    lanes_in: int,
-    lanes_out: int,
-) -> tuple[tuple[_Vector, ...], Mapping[_Vector, int]]:
-    """The vectors in order, and how many there are of each kind."""
-    if mode != Mode.CONV:
-        every = list(_word_vectors(channels, first_channel, out_channel, positions, lanes_in))
-    else:
-        size = group_channels or first_channel + channels
-        every = []
-        at, stop = first_channel, first_channel + channels
-        while at < stop:
-            group = at // size
-            end = min(at + lanes_out, (group + 1) * size, stop)
-            every.append(_tile(at, end, group, out_channel, positions, depth, binary, lanes_in, lanes_out))
-            at = end
-        if shared:
-            passes = positions // sum(map(len, shared)) * len(shared)
-            every = [replace(v, passes=passes, columns=shared) for v in every]
-        every = [replace(v, next_rows=every[(i + 1) % len(every)].row_reads(0)) for i, v in enumerate(every)]
-    return tuple(every), Counter(replace(v, channel=0, size=0) for v in every)
-
-
-def _tile(
-    at: int,
-    end: int,
-    group: int,
-    out_channel: int,
-    positions: int,
-    depth: int,
-    binary: bool,
-    lanes_in: int,
-    lanes_out: int,
-) -> _Vector:
-    shift = group * depth % lanes_in
-    words = _touched(out_channel + at, end - at, lanes_in)
-    if binary:
-        words = max(words, _touched(at, end - at, lanes_in))
-    rows = lanes_out * (2 if shift else 1)
-    return _Vector(
-        positions * -(-(shift + depth) // lanes_in),
-        words,
-        rows,
-        rows,
-        _records(at, end - at, lanes_in),
-        at,
-        end - at,
-        _touched(at, end - at, lanes_in),
-        shift > 0,
-    )
-
-
-def _word_vectors(channels: int, first: int, out_channel: int, positions: int, lanes: int) -> Iterator[_Vector]:
-    for word in range(first // lanes, -(-(first + channels) // lanes)):
-        high = min(lanes, first + channels - word * lanes)
-        words = _touched(out_channel % lanes, high, lanes)
-        yield _Vector(positions, words, 0, 0, _records(word * lanes, high, lanes), word * lanes, high, 1)
-
-
-def _touched(byte: int, count: int, lanes: int) -> int:
-    return -(-(byte % lanes + count) // lanes)
-
-
-def _records(first: int, count: int, lanes: int) -> int:
-    """Words that hold the biases and factors of so many channels, 8 bytes each."""
-    return -(-(8 * first % lanes + 8 * count) // lanes)

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sfopt.cycles import EMPTY_CYCLES, Columns, Mode, Work, compute_cycles
+from sfopt.cycles import EMPTY_CYCLES, compute_cycles
 from sfopt.device import load_device
+from sfopt.work import Columns, Mode, Work
 
 SIM8 = load_device("sim8")
 FILL = compute_cycles(Work(Mode.ELEMENT, 1, 1), SIM8) - 1

@@ -11,9 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sfopt.cycles import Mode, Work, compute_cycles
+from sfopt.cycles import compute_cycles
 from sfopt.device import load_device
 from sfopt.rivals import ELSEWHERE, Banks
+from sfopt.work import Mode, Work
 
 SIM8 = load_device("sim8")
 

@@ -3,8 +3,9 @@
 from collections.abc import Mapping
 
 from sfopt.cost import EMPTY_TRANSFER_CYCLES, LOAD_CYCLES, STORE_CYCLES, Moved
-from sfopt.cycles import Columns, Mode, Work, compute_cycles
+from sfopt.cycles import compute_cycles
 from sfopt.device import Device
+from sfopt.work import Columns, Mode, Work
 from sfopt_fpga.heavy import input_rows
 from sfopt_fpga.isa import Binary, ComputeKind, Engine, Opcode
 from sfopt_fpga.parameters import ParameterLayout
