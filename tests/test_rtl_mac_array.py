@@ -30,7 +30,9 @@ def wanted(flags: Array, row: Array, row_data: Array, x: Array, lanes_out: int) 
     return result
 
 
-def check(flags: Array, row: Array, row_data: Array, x: Array, idle: npt.NDArray[np.uint8], paired: int, lanes_out: int) -> None:
+def check(
+    flags: Array, row: Array, row_data: Array, x: Array, idle: npt.NDArray[np.uint8], paired: int, lanes_out: int
+) -> None:
     """Both tiles are filled with zeros first."""
     first = 2 * lanes_out
     lanes_in = x.shape[1]

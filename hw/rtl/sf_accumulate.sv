@@ -9,7 +9,7 @@ module sf_accumulate
     parameter int LANES_OUT = 8,
     parameter int ACC_PIXELS = 64,
     parameter int V = 8,
-    parameter bit PAIRED = 0
+    parameter bit PAIRED = 1
 ) (
     input  wire logic                     clk,
     input  wire logic                     rst,

@@ -16,7 +16,7 @@ module sf_compute
     parameter int LANES_IN = 8,
     parameter int LANES_OUT = 8,
     parameter int ACC_PIXELS = 64,
-    parameter bit PAIRED = 0
+    parameter bit PAIRED = 1
 ) (
     input  wire logic                     clk,
     input  wire logic                     rst,

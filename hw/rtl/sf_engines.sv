@@ -11,7 +11,7 @@ module sf_engines
     parameter int ACC_PIXELS = 64,
     parameter int DRAM_BYTES = 8,
     parameter int SOURCES = 8,         // of faults
-    parameter bit PAIRED = 0
+    parameter bit PAIRED = 1
 ) (
     input  wire logic                       clk,
     input  wire logic                       rst,

@@ -5,7 +5,7 @@
 module sf_mac_array #(
     parameter int LANES_IN = 8,
     parameter int LANES_OUT = 8,
-    parameter bit PAIRED = 0
+    parameter bit PAIRED = 1
 ) (
     input  wire logic                       clk,
     input  wire logic                       valid,

