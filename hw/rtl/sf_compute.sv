@@ -15,7 +15,8 @@ module sf_compute
 #(
     parameter int LANES_IN = 8,
     parameter int LANES_OUT = 8,
-    parameter int ACC_PIXELS = 64
+    parameter int ACC_PIXELS = 64,
+    parameter bit PAIRED = 1
 ) (
     input  wire logic                     clk,
     input  wire logic                     rst,
@@ -238,7 +239,9 @@ module sf_compute
   logic sum_valid, sum_end, total_valid;
   logic [V-1:0][31:0] sum, total;
   logic [11:0] count;
-  sf_accumulate #(.LANES_IN(LANES_IN), .LANES_OUT(LANES_OUT), .ACC_PIXELS(ACC_PIXELS), .V(V)) u_accumulate (
+  sf_accumulate #(
+      .LANES_IN(LANES_IN), .LANES_OUT(LANES_OUT), .ACC_PIXELS(ACC_PIXELS), .V(V), .PAIRED(PAIRED)
+  ) u_accumulate (
       .clk, .rst, .job, .valid(m_pixel), .meta(m_meta), .in_map(m_inside), .x(m_lanes), .weights(c_data[3]),
       .row_valid(tile_valid), .row_bank(tile_m.bank), .row(tile_m.row), .row_data, .x_zero(average_record[8]),
       .x_scale(average_record[3:0]), .sum_valid, .sum_end, .sum, .total_valid, .total, .count

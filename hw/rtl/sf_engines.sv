@@ -10,7 +10,8 @@ module sf_engines
     parameter int BANK_WORDS = 1024,
     parameter int ACC_PIXELS = 64,
     parameter int DRAM_BYTES = 8,
-    parameter int SOURCES = 8          // of faults
+    parameter int SOURCES = 8,         // of faults
+    parameter bit PAIRED = 1
 ) (
     input  wire logic                       clk,
     input  wire logic                       rst,
@@ -163,7 +164,8 @@ module sf_engines
   sf_compute #(
       .LANES_IN(LANES_IN),
       .LANES_OUT(LANES_OUT),
-      .ACC_PIXELS(ACC_PIXELS)
+      .ACC_PIXELS(ACC_PIXELS),
+      .PAIRED(PAIRED)
   ) u_compute (
       .clk,
       .rst,

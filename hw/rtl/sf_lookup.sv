@@ -1,6 +1,7 @@
 `default_nettype none
-// A table of 256 bytes, looked up by all lanes at once; result in the next cycle. It is kept in the words in which it arrives, so
-// that it may begin `at` bytes into the head of the parameter block.
+// A table of 256 bytes, looked up by all lanes at once; result in the next cycle. It is kept in the words in which it arrives, its
+// last bytes in front of its first ones where it begins within a word: `at` bytes into the head of the parameter block, a multiple
+// of 16, the size of a record. One read port of distributed RAM is a copy of the table, so each lane has its own.
 module sf_lookup #(
     parameter int LANES_IN = 8,  // bytes of a word
     parameter int LANES = 8      // lookups
@@ -15,30 +16,35 @@ module sf_lookup #(
     input  wire logic [LANES-1:0][7:0]    value,
     output      logic [LANES-1:0][7:0]    result
 );
-  localparam int LANE_BITS = $clog2(LANES_IN);
-  localparam int WORDS = 256 / LANES_IN + 1;
-  localparam int WORD_BITS = $clog2(WORDS);
-  logic [LANES_IN-1:0][7:0] words[WORDS];
-  logic [7:0] first;  // word of the head in which the table begins
+  localparam int DEPTH = 256 / LANES_IN;
+  localparam int PARTS = LANES_IN > 16 ? LANES_IN / 16 : 1;  // of a word, each inside the table or outside
+  localparam int PART_BYTES = LANES_IN / PARTS;
 
-  assign first = 8'(at >> LANE_BITS);
-
-  always_ff @(posedge clk) begin
-    if (head_valid && head_index >= first && 32'(head_index - first) < WORDS) begin
-      words[WORD_BITS'(head_index - first)] <= head_data;
+  logic [PARTS-1:0] write;
+  logic [15:0] byte_of_part[PARTS];  // of the table; before it: large
+  always_comb begin
+    for (int p = 0; p < PARTS; p++) begin
+      byte_of_part[p] = 16'(head_index) * 16'(LANES_IN) + 16'(p * PART_BYTES) - 16'(at);
+      write[p] = head_valid && byte_of_part[p] < 256;
     end
   end
 
-  always_ff @(posedge clk) begin
-    if (valid) begin
-      for (int i = 0; i < LANES; i++) begin
-        result[i] <= enable ? looked_up(9'(value[i]) + 9'(at[LANE_BITS-1:0])) : value[i];
-      end
-    end
+  for (genvar i = 0; i < LANES; i++) begin : g_lane
+    sf_lookup_lane #(
+        .DEPTH(DEPTH),
+        .PARTS(PARTS),
+        .PART_BYTES(PART_BYTES)
+    ) u_lane (
+        .clk,
+        .write,
+        .write_word(head_index[$clog2(DEPTH)-1:0]),
+        .write_data(head_data),
+        .valid,
+        .enable,
+        .place(value[i] + at[7:0]),
+        .value(value[i]),
+        .result(result[i])
+    );
   end
-
-  function automatic logic [7:0] looked_up(input logic [8:0] place);
-    return words[WORD_BITS'(place >> LANE_BITS)][place[LANE_BITS-1:0]];
-  endfunction
 endmodule
 `default_nettype wire

@@ -58,7 +58,8 @@ module sf_pack #(
   always_comb begin
     logic [2*LANES-1:0] lanes;
     turned = (word << {shift, 3'b0}) | (word >> ((LANE_BITS + 4)'(LANES * 8) - {1'b0, shift, 3'b0}));
-    lanes = (2 * LANES)'((2 * LANES + 1)'(1) << word_size) - 1'b1;
+    lanes = '0;
+    for (int lane = 0; lane < LANES; lane++) lanes[lane] = ($clog2(LANES + 1))'(lane) < word_size;
     {in_next_block, in_block} = lanes << shift;
   end
 

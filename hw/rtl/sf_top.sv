@@ -12,7 +12,8 @@ module sf_top
     parameter int BANKS = 8,
     parameter int BANK_WORDS = 1024,
     parameter int ACC_PIXELS = 64,
-    parameter int DRAM_BYTES = 8    // bytes of a beat: 8 to 128
+    parameter int DRAM_BYTES = 8,   // bytes of a beat: 8 to 128
+    parameter bit PAIRED = 1        // two products of the MAC array in one DSP slice; the results are the same
 ) (
     input  wire logic                    clk,
     input  wire logic                    rst,
@@ -225,7 +226,8 @@ module sf_top
       .BANK_WORDS(BANK_WORDS),
       .ACC_PIXELS(ACC_PIXELS),
       .DRAM_BYTES(DRAM_BYTES),
-      .SOURCES(ENGINE_SOURCES)
+      .SOURCES(ENGINE_SOURCES),
+      .PAIRED(PAIRED)
   ) u_engines (
       .clk,
       .rst          (core_rst),
