@@ -1,5 +1,6 @@
 """The compute engine and a scratchpad, verilated into a library that runs the instructions of `rtl_compute_cases`."""
 
+import atexit
 import ctypes
 import hashlib
 import importlib.util
@@ -12,10 +13,12 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from rtl_bench import HW, VERILATOR, cache_folder, sources
+from rtl_bench import HW, VERILATOR, cache_folder, coverage_options, sources
 from rtl_compute_cases import Case
 
 from sfopt.device import Device
+from sfopt_fpga.rtl_build import coverage_folder
+from sfopt_fpga.rtl_model import coverage_file
 
 __all__ = ["Bench"]
 
@@ -33,6 +36,12 @@ class Bench:
         self.library = ctypes.CDLL(str(_build(device)))
         self.library.bench_new.restype = ctypes.c_void_p
         self.handle = ctypes.c_void_p(self.library.bench_new())
+        if (folder := coverage_folder()) is not None:
+            atexit.register(self._leave_coverage, folder)
+
+    def _leave_coverage(self, folder: Path) -> None:
+        with coverage_file(folder) as data:
+            self.library.bench_write_coverage(self.handle, str(data).encode())
 
     def run(self, case: Case) -> tuple[npt.NDArray[np.int8], list[int]]:
         """The scratchpad after the case's instructions, int8 (words, lanes), and the cycles of each COMPUTE."""
@@ -81,7 +90,7 @@ def _build(device: Device) -> Path:
         "ACC_PIXELS": device.accumulator_pixels,
     }
     files = sources(TOP)
-    digest = hashlib.sha256(repr(parameters).encode())
+    digest = hashlib.sha256(repr((parameters, *coverage_options())).encode())
     for file in (*files, HARNESS):
         digest.update(file.read_bytes())
     library = cache_folder() / f"{TOP}-{digest.hexdigest()[:24]}.so"
@@ -98,11 +107,14 @@ def _make(folder: Path, parameters: dict[str, int], files: list[Path]) -> Path:
     assert spec.submodule_search_locations
     include = Path(spec.submodule_search_locations[0]) / "include"
     values = [f"-G{name}={value}" for name, value in parameters.items()]
-    options = ["--cc", "-O3", "--noassert", "--prefix", "Vbench", "--top", TOP, "--Mdir", folder, *values, *files]
+    coverage = coverage_options()
+    options = ["--cc", "-O3", "--noassert", *coverage, "--prefix", "Vbench", "--top", TOP, "--Mdir", folder]
+    options += [*values, *files]
     subprocess.run([str(word) for word in (VERILATOR, *options)], check=True, capture_output=True)
     compiler = os.environ.get("CXX") or shutil.which("g++") or shutil.which("c++") or "c++"
     made = folder / "bench.so"
-    runtime = [include / name for name in ("verilated.cpp", "verilated_threads.cpp")]
+    names = ["verilated.cpp", "verilated_threads.cpp", *(["verilated_cov.cpp"] if coverage else [])]
+    runtime = [include / name for name in names]
     flags = [
         "-O2",
         "-std=c++17",
@@ -110,6 +122,7 @@ def _make(folder: Path, parameters: dict[str, int], files: list[Path]) -> Path:
         "-shared",
         "-w",
         "-pthread",
+        f"-DVM_COVERAGE={int(bool(coverage))}",
         *(f"-I{p}" for p in (folder, include, include / "vltstd")),
     ]
     subprocess.run(

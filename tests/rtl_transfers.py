@@ -1,13 +1,13 @@
 """LOAD and STORE instructions for the test benches of the DMA engines, what transfer.py makes of them, and what the benches saw."""
 
 import random
-import subprocess
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+from rtl_bench import execute
 
 from sfopt.arithmetic.rounding import Int8Array
 from sfopt.errors import SimulationFault
@@ -267,10 +267,7 @@ def play(executable: Path, settings: Settings, transfers: Sequence[Transfer]) ->
     with tempfile.TemporaryDirectory() as folder:
         vectors, results = Path(folder, "vectors"), Path(folder, "results")
         vectors.write_text("\n".join(lines) + "\n")
-        done = subprocess.run(
-            [str(executable), f"+vectors={vectors}", f"+results={results}"], capture_output=True, text=True, check=False
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
+        execute(executable, f"+vectors={vectors}", f"+results={results}")
         return _episodes(results.read_text().splitlines())
 
 

@@ -1,6 +1,7 @@
 """The RTL as a Python object: registers to read and write, cycles to run, and which instructions were executed when."""
 
 import ctypes
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,8 +15,9 @@ from sfopt.device import Device
 from sfopt.errors import InternalError, SimulationFault
 from sfopt_fpga.isa import Engine
 from sfopt_fpga.registers import REGISTERS
+from sfopt_fpga.rtl_build import coverage_folder
 
-__all__ = ["Bus", "Executed", "Model", "open_model"]
+__all__ = ["Bus", "Executed", "Model", "coverage_file", "open_model"]
 
 NOWHERE = (1 << 64) - 1
 
@@ -149,10 +151,23 @@ def open_model(library: Path, device: Device, memory: npt.NDArray[np.int8], bus:
         NOWHERE if bus.bad_address is None else bus.bad_address,
     )
     handle = loaded.sf_open(ctypes.byref(config))
+    model = Model(loaded, handle)
     try:
-        yield Model(loaded, handle)
+        yield model
     finally:
+        if (folder := coverage_folder()) is not None:
+            with coverage_file(folder) as data:
+                model.write_coverage(data)
         loaded.sf_close(handle)
+
+
+@contextmanager
+def coverage_file(folder: Path) -> Iterator[Path]:
+    """Where to write one file of coverage data; it gets a name that ends in `.dat` when it is whole."""
+    folder.mkdir(parents=True, exist_ok=True)
+    name = folder / uuid.uuid4().hex
+    yield name
+    name.rename(name.with_suffix(".dat"))
 
 
 def _load(path: Path) -> ctypes.CDLL:

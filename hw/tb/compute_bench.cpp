@@ -5,6 +5,9 @@
 
 #include "Vbench.h"
 #include "verilated.h"
+#if VM_COVERAGE
+#include "verilated_cov.h"
+#endif
 
 namespace {
 struct Bench {
@@ -38,6 +41,11 @@ void* bench_new() {
 }
 
 void bench_free(void* handle) { delete static_cast<Bench*>(handle); }
+
+#if VM_COVERAGE
+// What the bench has seen so far.
+void bench_write_coverage(void* handle, const char* path) { static_cast<Bench*>(handle)->context.coveragep()->write(path); }
+#endif
 
 void bench_reset(void* handle) {
   auto& top = *static_cast<Bench*>(handle)->top;
