@@ -25,6 +25,9 @@ __all__ = ["Bench"]
 TOP = "sf_compute_bench"
 HARNESS = HW / "tb" / "compute_bench.cpp"
 CYCLE_LIMIT = 2_000_000
+WHOLE_WORDS = 1 << 14
+"""Of a scratchpad of more words, only parts are filled and read."""
+MARGIN = 16
 ERRORS = {257: "scratchpad range", 258: "bank conflict", 512: f"not done after {CYCLE_LIMIT} cycles"}
 
 
@@ -44,10 +47,15 @@ class Bench:
             self.library.bench_write_coverage(self.handle, str(data).encode())
 
     def run(self, case: Case) -> tuple[npt.NDArray[np.int8], list[int]]:
-        """The scratchpad after the case's instructions, int8 (words, lanes), and the cycles of each COMPUTE."""
-        before, after = np.ascontiguousarray(case.before), np.empty_like(case.before)
-        words, lanes = before.shape
-        self.library.bench_fill(self.handle, _at(before), words, lanes)
+        """The scratchpad after the case's instructions, int8 (words, lanes), and the cycles of each COMPUTE.
+
+        Of a large one, the case's regions and what lies beside them; elsewhere it is as before.
+        """
+        words, lanes = case.before.shape
+        after = case.before.copy()
+        spans = [(0, words)] if words <= WHOLE_WORDS else _around(case.regions, words)
+        for first, count in spans:
+            self.fill(first, case.before[first : first + count])
         instructions = np.frombuffer(b"".join(case.words), np.uint8)
         indices = np.array(case.indices, np.uint16).reshape(-1)
         cycles = np.zeros(len(case.words), np.uint64)
@@ -57,8 +65,13 @@ class Bench:
         if error:
             self.library.bench_reset(self.handle)
         assert not error, ERRORS.get(error, f"error code {error}")
-        self.library.bench_read(self.handle, _at(after), words, lanes)
+        for first, count in spans:
+            self.library.bench_read(self.handle, first, _at(after[first:]), count, lanes)
         return after, [int(c) for c in cycles[: len(case.computes)]]
+
+    def fill(self, first: int, values: npt.NDArray[np.int8]) -> None:
+        """Write words (words, lanes) from word `first` on."""
+        self.library.bench_fill(self.handle, first, _at(np.ascontiguousarray(values)), *values.shape)
 
     def error(self, words: list[bytes], indices: list[tuple[int, int]]) -> int:
         """The error code that instructions end with, on whatever the scratchpad holds; 0 for none."""
@@ -74,6 +87,12 @@ class Bench:
         if found:
             self.library.bench_reset(self.handle)
         return int(found)
+
+
+def _around(regions: list[tuple[int, int]], words: int) -> list[tuple[int, int]]:
+    """Regions as (first, count), with MARGIN words on both sides."""
+    ends = [(max(0, first - MARGIN), min(words, first + count + MARGIN)) for first, count in regions]
+    return [(first, last - first) for first, last in ends]
 
 
 def _at(array: npt.NDArray[np.generic]) -> ctypes.c_void_p:
