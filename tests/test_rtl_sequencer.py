@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 
 import pytest
-from rtl import DONE, END, SIM8, WIDE, Machine, Stop, failed, machine, sync
+from rtl import DONE, END, PATIENCE_CYCLES, SIM8, WIDE, Machine, Stop, failed, machine, sync
 
 from sfopt.errors import SimulationFault
 from sfopt_fpga.isa import ENGINES, LOOP_BODY_WORDS, WORD_BYTES, Axis, Engine, Opcode, decode, encode
@@ -100,6 +100,20 @@ def test_no_read_beyond_the_program(device, missing):
     with machine(device, memory_bytes=2 * page) as m:
         assert m.start(words) == DONE
         assert m.model.read("fetch_bytes") == WORD_BYTES * len(words)
+
+
+@pytest.mark.nightly
+def test_the_longest_program():
+    """Its last word, of which index all bits are ones, is no instruction."""
+    count = 1 << 20
+    with machine(WIDE, memory_bytes=count * WORD_BYTES) as m:
+        m.place([*[sync(Engine.LOAD)] * (count - 1), bytes(WORD_BYTES)])
+        m.control("start")
+        assert any(m.model.run(PATIENCE_CYCLES) for _ in range(3))
+        assert m.wait() == failed(ErrorCode.ILLEGAL_INSTRUCTION, count - 1)
+        assert m.model.read("fetch_bytes") == WORD_BYTES * count
+        m.reset()
+        assert m.start([END]) == DONE
 
 
 def test_the_last_index():

@@ -99,9 +99,9 @@ class Model:
             raise SimulationFault(f"the register port does not answer a read of {offset:#x}")
         return value.value
 
-    def write_offset(self, offset: int, value: int) -> None:
-        """Likewise."""
-        if not self._library.sf_write(self._handle, offset, value):
+    def write_offset(self, offset: int, value: int, strobe: int = 0b1111) -> None:
+        """Likewise; only the bytes in `strobe`."""
+        if not self._library.sf_write(self._handle, offset, value, strobe):
             raise SimulationFault(f"the register port does not answer a write of {offset:#x}")
 
     def run(self, cycles: int) -> bool:
@@ -178,7 +178,7 @@ def _load(path: Path) -> ctypes.CDLL:
         ("sf_close", (handle,), None),
         ("sf_run", (handle, u64), ctypes.c_int),
         ("sf_read", (handle, u32, ctypes.POINTER(u32)), ctypes.c_int),
-        ("sf_write", (handle, u32, u32), ctypes.c_int),
+        ("sf_write", (handle, u32, u32, u32), ctypes.c_int),
         ("sf_now", (handle,), u64),
         ("sf_violation", (handle,), ctypes.c_char_p),
         ("sf_events", (handle, ctypes.POINTER(u64)), ctypes.POINTER(_Event)),
