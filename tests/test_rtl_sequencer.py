@@ -102,15 +102,26 @@ def test_no_read_beyond_the_program(device, missing):
         assert m.model.read("fetch_bytes") == WORD_BYTES * len(words)
 
 
+LAST_WORDS = {
+    "no instruction": (bytes(WORD_BYTES), ErrorCode.ILLEGAL_INSTRUCTION),
+    "load": (encode(Opcode.LOAD, {**INDEX_ROWS, "ring": 0}), ErrorCode.RING),
+    "compute": (encode(Opcode.COMPUTE, {}), ErrorCode.SETUP),
+    "store": (encode(Opcode.STORE, {**INDEX_ROWS, "ring": 0}), ErrorCode.RING),
+}
+
+
 @pytest.mark.nightly
-def test_the_longest_program():
-    """Its last word, of which index all bits are ones, is no instruction."""
+@pytest.mark.parametrize("name", LAST_WORDS)
+def test_the_longest_program(name):
+    """Of the index of its last word, which fails, all bits are ones."""
     count = 1 << 20
+    last, code = LAST_WORDS[name]
+    body = [sync(engine) for engine in Engine] * (count // 3)
     with machine(WIDE, memory_bytes=count * WORD_BYTES) as m:
-        m.place([*[sync(Engine.LOAD)] * (count - 1), bytes(WORD_BYTES)])
+        m.place([*body, last])
         m.control("start")
         assert any(m.model.run(PATIENCE_CYCLES) for _ in range(3))
-        assert m.wait() == failed(ErrorCode.ILLEGAL_INSTRUCTION, count - 1)
+        assert m.wait() == failed(code, count - 1)
         assert m.model.read("fetch_bytes") == WORD_BYTES * count
         m.reset()
         assert m.start([END]) == DONE
