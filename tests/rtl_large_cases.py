@@ -3,7 +3,7 @@
 from math import log2
 from typing import Any
 
-from rtl_compute_cases import WINDOWED, Maker, NoRoomError
+from rtl_compute_cases import WINDOWED, Case, Maker, NoRoomError
 
 from sfopt_fpga.isa import MEAN_CHANNELS, ComputeKind
 
@@ -15,16 +15,27 @@ MOST_PIXEL_WORDS = 1000
 PASSES = 1500
 """Words of input by vectors of output channels that a convolution of many channels takes."""
 ROWS = 300
-"""Of a band."""
+"""Of a band, for windows."""
+MOST_CYCLES = 80_000
+SMALL = 3000
+"""Beyond it, the other side is one pixel, which is one word."""
 
 
 class LargeMaker(Maker):
-    """Sizes are spread over their orders of magnitude."""
+    """Sizes are spread over their orders of magnitude, and often the largest."""
 
     large = "height"
 
+    def make(self, *kinds: ComputeKind) -> Case:
+        made = super().make(*kinds)
+        if sum(made.computes) > MOST_CYCLES:
+            raise NoRoomError
+        return made
+
     def size(self, most: int) -> int:
-        """1 to `most`, each number of bits as often as the others."""
+        """1 to `most`: often that, else each number of bits as often as the others."""
+        if self.rng.random() < 0.15:
+            return most
         return min(most, max(1, int(2 ** self.rng.uniform(0, log2(most + 1)))))
 
     def geometry(self) -> dict[str, int]:
@@ -33,9 +44,11 @@ class LargeMaker(Maker):
         s: dict[str, Any] = {"kind": int(kind), "groups": 1}
         s["x_height"] = self.size(MOST) if self.large == "height" else self.upto(1, 3)
         s["x_width"] = self.size(MOST) if self.large == "width" else self.upto(1, 3)
-        if kind is ComputeKind.GLOBAL_MEAN:
-            s["x_height"], s["x_width"] = min(s["x_height"], 5000), min(s["x_width"], 5000)
         s["x_channels"] = self.channels()
+        if s["x_height"] > SMALL:
+            s["x_width"], s["x_channels"] = 1, self.upto(1, self.lanes)
+        elif s["x_width"] > SMALL:
+            s["x_height"], s["x_channels"] = 1, self.upto(1, self.lanes)
         s["out_height"], s["out_width"], s["out_channels"] = s["x_height"], s["x_width"], s["x_channels"]
         if kind in WINDOWED:
             for axis in ("h", "w"):
@@ -73,7 +86,7 @@ class LargeMaker(Maker):
         else:
             kernel, dilation, stride, low = self.upto(1, 3), 1, self.upto(1, 3), 0
         extent = (kernel - 1) * dilation + 1
-        high = max(0, extent - size - low) + (0 if average else self.upto(0, 2))
+        high = max(0, extent - size - low) + (0 if average or size > SMALL else self.upto(0, 2))
         s |= {f"kernel_{axis}": kernel, f"dilation_{axis}": dilation, f"stride_{axis}": stride}
         s["pad_top" if axis == "h" else "pad_left"] = low
         s["out_height" if axis == "h" else "out_width"] = (size + low + high - extent) // stride + 1
@@ -93,7 +106,8 @@ class LargeMaker(Maker):
     def split(self, s: dict[str, int]) -> tuple[tuple[int, int, int], tuple[int, int, int]]:
         mean = self.kind is ComputeKind.GLOBAL_MEAN
         rows, channels = s["x_height"] if mean else s["out_height"], s["out_channels"]
-        bands = (min(rows, 4), 0, 1) if rows <= 4 else self.cut(rows, -(-rows // 5) if mean else 1, ROWS)
+        most = ROWS if self.kind in WINDOWED else rows
+        bands = (min(rows, 4), 0, 1) if rows <= 4 else self.cut(rows, -(-rows // 5) if mean else 1, most)
         tiles = (channels, 0, 1)
         if self.rng.random() < 0.3 and not mean:
             tiles = self.cut(channels, -(-channels // 6), channels)
@@ -108,8 +122,8 @@ class LargeMaker(Maker):
         return self.kind is ComputeKind.GLOBAL_MEAN or (bands[2] == 1 and bands[0] <= ROWS)
 
     def band(self, bands: tuple[int, int, int]) -> int:
-        """Not the first where it may be a large one."""
-        return self.upto(min(1, bands[2] - 1), bands[2] - 1)
+        """Of windows, not the first where it may be a large one."""
+        return self.upto(min(1 if self.kind in WINDOWED else 0, bands[2] - 1), bands[2] - 1)
 
     def room(self, rows: int) -> int:
         return self.pick(self.upto(0, rows), self.size(MOST) - 1)

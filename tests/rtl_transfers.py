@@ -263,7 +263,7 @@ def large_transfer(rng: random.Random, opcode: Opcode, lanes: int) -> Transfer:
     """A LOAD or STORE in which one size is as large as its field and the others are small; some are too large."""
 
     def size(most: int) -> int:
-        return min(most, int(2 ** rng.uniform(0, log2(most + 1))))
+        return most if rng.random() < 0.1 else min(most, int(2 ** rng.uniform(0, log2(most + 1))))
 
     large = rng.choice(("rows", "width", "channels", "fold" if opcode is Opcode.LOAD else "rows"))
     fields = dict.fromkeys(("fold_taps", "fold_stride", "fold_pad", "fold_width", "fold_zero"), 0)

@@ -73,7 +73,7 @@ def test_words_wider_than_the_array() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", list(ComputeKind))
 def test_large_sizes(kind: ComputeKind) -> None:
-    for seed in range(25):
+    for seed in range(20):
         check(LARGE, case(LARGE, 70_000 + 1000 * int(kind) + seed, kind))
 
 
