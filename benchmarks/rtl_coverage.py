@@ -9,6 +9,7 @@ Runs a part of the RTL tests on builds that collect coverage, and merges what th
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 import tempfile
@@ -25,13 +26,24 @@ from hdl_coverage.page import compressed, figures_of
 ROOT = Path(__file__).parents[1]
 RTL = ROOT / "hw" / "rtl"
 REASONS = ROOT / "hw" / "tb" / "uncovered.toml"
-RUNS = ("tests/test_rtl_compute.py -m 'not nightly and not slow'",)
+RUNS = (
+    "tests/test_rtl_compute.py -m 'not nightly and not slow'",
+    "tests/test_rtl_compute.py -k large_sizes",
+    "tests/test_rtl_machine.py tests/test_rtl_sequencer.py -m 'not nightly' -k 'not memories_hold'",
+    "tests/test_rtl_sequencer.py -k 'longest_program and instruction'",
+    "tests/test_rtl_errors.py -k 'not (error_and_recovery and 30)'",
+    "tests/test_rtl_networks.py -m 'not nightly' -k onnxruntime_s_outputs",
+    "tests/test_rtl_transfer.py -k '(8-8 or faults) and not lint'",
+    "tests/test_rtl_scratchpad.py -k 'traffic and 8-8-16'",
+    "tests/test_rtl_arithmetic.py -k 'not lint and not 16'",
+)
 """What pytest is told: enough to reach what the tests reach, no more repetitions of it than needed."""
 POLL_S = 2.0
 
 
 @cache
 def source_lines(module: str) -> list[str]:
+    """Of a file of `hw/rtl`."""
     return (RTL / f"{module}.sv").read_text().splitlines()
 
 
@@ -52,9 +64,19 @@ def run_tests(coverage: Coverage) -> None:
     """Run pytest on each of RUNS. Raises CalledProcessError for a test that fails."""
     for run in RUNS:
         with tempfile.TemporaryDirectory() as name:
-            command = f"{sys.executable} -m pytest -q -o addopts= -p no:cacheprovider {run}"
+            command = [
+                sys.executable,
+                "-m",
+                "pytest",
+                "-q",
+                "-o",
+                "addopts=",
+                "-p",
+                "no:cacheprovider",
+                *shlex.split(run),
+            ]
             environment = {**os.environ, "SFOPT_RTL_COVERAGE": name}
-            with subprocess.Popen(command, shell=True, cwd=ROOT, env=environment) as tests:
+            with subprocess.Popen(command, cwd=ROOT, env=environment) as tests:
                 while tests.poll() is None:
                     time.sleep(POLL_S)
                     take(Path(name), coverage, keep=False)

@@ -141,8 +141,8 @@ def test_the_base_address_may_be_any_page(base):
 
 
 def test_addresses_carry():
-    """Programs, LOADs and STORES on both sides of an address from whose neighbour all bits differ."""
-    low, high, size = 0x400, 0x8000, 512
+    """Programs, LOADs and STOREs at both ends of 4 GiB, in the midst of which all bits of the bus address change."""
+    low, high, size = 0x400, (1 << 32) - 0x2000, 512
     row = {"ring": 1, "first": 1, "total": 1, "width": size // 8, "channels": 8, "pixel_words": 1}
     words = [sync(Engine.LOAD)] * 60
     for source, target in ((high, low), (low, high + size)):
@@ -158,7 +158,7 @@ def test_addresses_carry():
         END,
     ]
     base = (1 << 63) - 0x2000
-    with machine(bus=Bus(base=base)) as m:
+    with machine(memory_bytes=1 << 32, bus=Bus(base=base)) as m:
         m.place(words)
         m.memory[high : high + size] = random_int8(11, size)
         m.model.write("base", base)
