@@ -16,7 +16,7 @@ PASSES = 1500
 """Words of input by vectors of output channels that a convolution of many channels takes."""
 ROWS = 300
 """Of a band, for windows."""
-MOST_CYCLES = 80_000
+MOST_CYCLES = 140_000
 SMALL = 3000
 """Beyond it, the other side is one pixel, which is one word."""
 
@@ -40,7 +40,8 @@ class LargeMaker(Maker):
 
     def geometry(self) -> dict[str, int]:
         kind = self.kind
-        self.large = self.pick("height", "width", "channels", *(["kernel"] if kind in WINDOWED else []))
+        more = [*(["kernel"] if kind in WINDOWED else []), *(["groups"] * 2 if kind is ComputeKind.CONV else [])]
+        self.large = self.pick("height", "width", "channels", *more)
         s: dict[str, Any] = {"kind": int(kind), "groups": 1}
         s["x_height"] = self.size(MOST) if self.large == "height" else self.upto(1, 3)
         s["x_width"] = self.size(MOST) if self.large == "width" else self.upto(1, 3)
@@ -48,7 +49,7 @@ class LargeMaker(Maker):
         if s["x_height"] > SMALL:
             s["x_width"], s["x_channels"] = 1, self.upto(1, self.lanes)
         elif s["x_width"] > SMALL:
-            s["x_height"], s["x_channels"] = 1, self.upto(1, self.lanes)
+            s["x_height"], s["x_channels"] = self.upto(1, 2), self.upto(1, self.lanes)
         s["out_height"], s["out_width"], s["out_channels"] = s["x_height"], s["x_width"], s["x_channels"]
         if kind in WINDOWED:
             for axis in ("h", "w"):
@@ -98,7 +99,7 @@ class LargeMaker(Maker):
         if self.large == "channels":
             most = min(self.lanes * MOST_PIXEL_WORDS, self.device.lanes_out * max(1, PASSES // words))
         s["out_channels"] = self.size(most)
-        if self.large == "channels" and self.rng.random() < 0.4:
+        if self.large == "groups":
             s["groups"] = self.size(PASSES)
             for name in ("x_channels", "out_channels"):
                 s[name] = s["groups"] * self.size(max(1, min(4, self.lanes * MOST_PIXEL_WORDS // s["groups"])))

@@ -169,7 +169,7 @@ def test_addresses_carry():
             np.testing.assert_array_equal(m.memory[high + size : high + 2 * size], m.memory[high : high + size])
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(8))
 def test_tokens_in_bulk(seed):
     """Each counter, up to what it holds, taken in parts."""
     r = random.Random(seed)
@@ -286,6 +286,8 @@ def test_single_bytes_of_registers():
             m.model.write_offset(offset_of("watchdog"), 0x1234_5678)
             m.model.write_offset(offset_of("watchdog"), 0, strobe)
             assert m.model.read("watchdog") == 0x1234_5678 & ~written
+            m.model.write_offset(offset_of("cycles"), 0xFFFF_FFFF, strobe)
+            assert m.model.read("cycles") == 0
         m.model.write_offset(offset_of("control"), 1 << CONTROL["start"], 0b1110)
         assert m.state() == "idle"
 
