@@ -17,7 +17,10 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-__all__ = ["build", "cache_folder", "lint", "needs_verilator", "run", "sources"]
+from sfopt_fpga.rtl_build import COVERAGE_OPTIONS, coverage_folder
+from sfopt_fpga.rtl_model import coverage_file
+
+__all__ = ["build", "cache_folder", "coverage_options", "execute", "lint", "needs_verilator", "run", "sources"]
 
 HW = Path(__file__).parents[1] / "hw"
 VERILATOR = Path(sys.executable).with_name("verilator-cli")
@@ -54,13 +57,14 @@ def sources(top: str) -> list[Path]:
 @cache
 def build(top: str, **parameters: int) -> Path:
     """The executable of test bench `top` with these parameters, from the cache if the same sources were built before."""
-    files = sources(top)
+    files, coverage = sources(top), coverage_options()
     contents = [(file.name, file.read_bytes()) for file in files]
-    executable = cache_folder() / f"{top}-{_digest(top, sorted(parameters.items()), contents)}"
+    executable = cache_folder() / f"{top}-{_digest(top, sorted(parameters.items()), contents, *coverage)}"
     if not executable.exists():
         with tempfile.TemporaryDirectory(dir=executable.parent) as folder:
             values = [f"-G{name}={value}" for name, value in parameters.items()]
-            _verilator(*OPTIONS, *_bring_runtime(Path(folder)), "--top", top, "--Mdir", folder, *values, *files)
+            runtime = _bring_runtime(Path(folder))
+            _verilator(*OPTIONS, *coverage, *runtime, "--top", top, "--Mdir", folder, *values, *files)
             _keep_runtime(Path(folder))
             Path(folder, f"V{top}").rename(executable)
     return executable
@@ -85,10 +89,25 @@ def run(
     with tempfile.TemporaryDirectory() as folder:
         vectors, results = Path(folder, "vectors"), Path(folder, "results")
         vectors.write_bytes(np.concatenate(columns, axis=1)[:, ::-1].tobytes())
-        _checked([executable, f"+vectors={vectors}", f"+results={results}"])
+        execute(executable, f"+vectors={vectors}", f"+results={results}")
         found = np.frombuffer(bytes.fromhex(results.read_text()), np.uint8)
     assert found.size == rows * result_bytes, f"{found.size} result bytes, not {rows} rows of {result_bytes}"
     return np.ascontiguousarray(found.reshape(rows, result_bytes)[:, ::-1])
+
+
+def coverage_options() -> tuple[str, ...]:
+    """What Verilator is told where coverage is collected."""
+    return COVERAGE_OPTIONS if coverage_folder() is not None else ()
+
+
+def execute(executable: Path, *arguments: str) -> None:
+    """Run a bench, which may leave coverage data. Fails with what it says if it fails."""
+    folder = coverage_folder()
+    if folder is None:
+        _checked([executable, *arguments])
+        return
+    with coverage_file(folder) as data:
+        _checked([executable, *arguments, f"+verilator+coverage+file+{data}"])
 
 
 def _verilator(*arguments: str | Path) -> None:
@@ -117,7 +136,7 @@ def _keep_runtime(folder: Path) -> None:
 
 
 def _runtime() -> Path:
-    return cache_folder() / f"runtime-{_digest()}"
+    return cache_folder() / f"runtime-{_digest(*coverage_options())}"
 
 
 def _digest(*content: object) -> str:

@@ -1,5 +1,6 @@
 """The compute engine and a scratchpad, verilated into a library that runs the instructions of `rtl_compute_cases`."""
 
+import atexit
 import ctypes
 import hashlib
 import importlib.util
@@ -12,16 +13,21 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from rtl_bench import HW, VERILATOR, cache_folder, sources
+from rtl_bench import HW, VERILATOR, cache_folder, coverage_options, sources
 from rtl_compute_cases import Case
 
 from sfopt.device import Device
+from sfopt_fpga.rtl_build import coverage_folder
+from sfopt_fpga.rtl_model import coverage_file
 
 __all__ = ["Bench"]
 
 TOP = "sf_compute_bench"
 HARNESS = HW / "tb" / "compute_bench.cpp"
 CYCLE_LIMIT = 2_000_000
+WHOLE_WORDS = 1 << 14
+"""Of a scratchpad of more words, only parts are filled and read."""
+MARGIN = 16
 ERRORS = {257: "scratchpad range", 258: "bank conflict", 512: f"not done after {CYCLE_LIMIT} cycles"}
 
 
@@ -33,12 +39,23 @@ class Bench:
         self.library = ctypes.CDLL(str(_build(device)))
         self.library.bench_new.restype = ctypes.c_void_p
         self.handle = ctypes.c_void_p(self.library.bench_new())
+        if (folder := coverage_folder()) is not None:
+            atexit.register(self._leave_coverage, folder)
+
+    def _leave_coverage(self, folder: Path) -> None:
+        with coverage_file(folder) as data:
+            self.library.bench_write_coverage(self.handle, str(data).encode())
 
     def run(self, case: Case) -> tuple[npt.NDArray[np.int8], list[int]]:
-        """The scratchpad after the case's instructions, int8 (words, lanes), and the cycles of each COMPUTE."""
-        before, after = np.ascontiguousarray(case.before), np.empty_like(case.before)
-        words, lanes = before.shape
-        self.library.bench_fill(self.handle, _at(before), words, lanes)
+        """The scratchpad after the case's instructions, int8 (words, lanes), and the cycles of each COMPUTE.
+
+        Of a large one, the case's regions and what lies beside them; elsewhere it is as before.
+        """
+        words, lanes = case.before.shape
+        after = case.before.copy()
+        spans = [(0, words)] if words <= WHOLE_WORDS else _around(case.regions, words)
+        for first, count in spans:
+            self.fill(first, case.before[first : first + count])
         instructions = np.frombuffer(b"".join(case.words), np.uint8)
         indices = np.array(case.indices, np.uint16).reshape(-1)
         cycles = np.zeros(len(case.words), np.uint64)
@@ -48,8 +65,13 @@ class Bench:
         if error:
             self.library.bench_reset(self.handle)
         assert not error, ERRORS.get(error, f"error code {error}")
-        self.library.bench_read(self.handle, _at(after), words, lanes)
+        for first, count in spans:
+            self.library.bench_read(self.handle, first, _at(after[first:]), count, lanes)
         return after, [int(c) for c in cycles[: len(case.computes)]]
+
+    def fill(self, first: int, values: npt.NDArray[np.int8]) -> None:
+        """Write words (words, lanes) from word `first` on."""
+        self.library.bench_fill(self.handle, first, _at(np.ascontiguousarray(values)), *values.shape)
 
     def error(self, words: list[bytes], indices: list[tuple[int, int]]) -> int:
         """The error code that instructions end with, on whatever the scratchpad holds; 0 for none."""
@@ -67,6 +89,12 @@ class Bench:
         return int(found)
 
 
+def _around(regions: list[tuple[int, int]], words: int) -> list[tuple[int, int]]:
+    """Regions as (first, count), with MARGIN words on both sides."""
+    ends = [(max(0, first - MARGIN), min(words, first + count + MARGIN)) for first, count in regions]
+    return [(first, last - first) for first, last in ends]
+
+
 def _at(array: npt.NDArray[np.generic]) -> ctypes.c_void_p:
     return ctypes.c_void_p(array.ctypes.data)
 
@@ -81,7 +109,7 @@ def _build(device: Device) -> Path:
         "ACC_PIXELS": device.accumulator_pixels,
     }
     files = sources(TOP)
-    digest = hashlib.sha256(repr(parameters).encode())
+    digest = hashlib.sha256(repr((parameters, *coverage_options())).encode())
     for file in (*files, HARNESS):
         digest.update(file.read_bytes())
     library = cache_folder() / f"{TOP}-{digest.hexdigest()[:24]}.so"
@@ -98,11 +126,14 @@ def _make(folder: Path, parameters: dict[str, int], files: list[Path]) -> Path:
     assert spec.submodule_search_locations
     include = Path(spec.submodule_search_locations[0]) / "include"
     values = [f"-G{name}={value}" for name, value in parameters.items()]
-    options = ["--cc", "-O3", "--noassert", "--prefix", "Vbench", "--top", TOP, "--Mdir", folder, *values, *files]
+    coverage = coverage_options()
+    options = ["--cc", "-O3", "--noassert", *coverage, "--prefix", "Vbench", "--top", TOP, "--Mdir", folder]
+    options += [*values, *files]
     subprocess.run([str(word) for word in (VERILATOR, *options)], check=True, capture_output=True)
     compiler = os.environ.get("CXX") or shutil.which("g++") or shutil.which("c++") or "c++"
     made = folder / "bench.so"
-    runtime = [include / name for name in ("verilated.cpp", "verilated_threads.cpp")]
+    names = ["verilated.cpp", "verilated_threads.cpp", *(["verilated_cov.cpp"] if coverage else [])]
+    runtime = [include / name for name in names]
     flags = [
         "-O2",
         "-std=c++17",
@@ -110,6 +141,7 @@ def _make(folder: Path, parameters: dict[str, int], files: list[Path]) -> Path:
         "-shared",
         "-w",
         "-pthread",
+        f"-DVM_COVERAGE={int(bool(coverage))}",
         *(f"-I{p}" for p in (folder, include, include / "vltstd")),
     ]
     subprocess.run(

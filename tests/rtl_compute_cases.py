@@ -31,7 +31,10 @@ class Part:
 
 @dataclass(frozen=True)
 class Case:
-    """Instructions with their loop indices, the scratchpad before and after them, the modelled cycles of each COMPUTE."""
+    """Instructions with their loop indices, the scratchpad before and after them, the modelled cycles of each COMPUTE.
+
+    `regions`: (first word, words) of what the operands were given.
+    """
 
     parts: list[Part]
     words: list[bytes]
@@ -39,6 +42,7 @@ class Case:
     before: npt.NDArray[np.int8]
     after: npt.NDArray[np.int8]
     computes: list[int]
+    regions: list[tuple[int, int]]
 
 
 class Maker:
@@ -54,6 +58,7 @@ class Maker:
         self.load = Access(Step(0, Opcode.LOAD, {}, (0, 0)), Engine.LOAD, (1, 0, 0))
         self.kind = ComputeKind.COPY
         self.banks = list(range(device.banks))
+        self.regions: list[tuple[int, int]] = []
 
     def pick(self, *choices: Any) -> Any:
         return choices[int(self.rng.integers(len(choices)))]
@@ -83,7 +88,7 @@ class Maker:
                 computer.run(Access(step, Engine.COMPUTE, (1, len(words), 0)))
                 rows, channels = compute_span(step, computer.setup)
                 cycles.append(compute_instruction_cycles(computer.setup, step.fields, rows, channels, self.device))
-        return Case(parts, words, indices, before, self.scratchpad.data.copy(), cycles)
+        return Case(parts, words, indices, before, self.scratchpad.data.copy(), cycles, self.regions)
 
     def part(self, kind: ComputeKind) -> Part:
         self.kind = kind
@@ -91,12 +96,18 @@ class Maker:
         bands, tiles = self.split(setup)
         setup |= self.post()
         # In rings that hold the rows of one band, one band is run.
-        rows = list(range(bands[2]))
-        whole = kind is ComputeKind.GLOBAL_MEAN or self.rng.random() < 0.5
-        if not whole:
-            rows = [self.pick(*rows)]
+        whole = self.whole(bands)
+        rows = list(range(bands[2])) if whole else [self.band(bands)]
         compute = self.operands(setup, bands, rows, tiles, whole=whole)
         return Part(setup, compute, [(r, c) for r in rows for c in range(tiles[2])])
+
+    def whole(self, bands: tuple[int, int, int]) -> bool:
+        """Whether all bands are run."""
+        return self.kind is ComputeKind.GLOBAL_MEAN or self.rng.random() < 0.5
+
+    def band(self, bands: tuple[int, int, int]) -> int:
+        """The one that is run otherwise."""
+        return self.upto(0, bands[2] - 1)
 
     def geometry(self) -> dict[str, int]:
         rng, kind = self.rng, self.kind
@@ -171,7 +182,8 @@ class Maker:
             raise NoRoomError
         bank = runs[int(self.rng.integers(len(runs)))]
         self.banks = [b for b in self.banks if not bank <= b < bank + count]
-        return bank * self.bank_words + self.upto(0, count * self.bank_words - words)
+        self.regions.append((bank * self.bank_words + self.upto(0, count * self.bank_words - words), words))
+        return self.regions[-1][0]
 
     def operands(
         self,
@@ -189,7 +201,7 @@ class Maker:
         x_ring = s["x_height"] if whole else self._ring(needed, s["x_height"])
         out_ring = 1 if mean else s["out_height"]
         if not whole and not mean:
-            out_ring = min(s["out_height"], max(b - a for a, b in spans) + self.upto(0, 2))
+            out_ring = min(s["out_height"], max(b - a for a, b in spans) + self.room(2))
         offset = (
             self.pick(0, 0, self.upto(0, 2 * self.lanes)) if self.kind is ComputeKind.COPY or rng.random() < 0.2 else 0
         )
@@ -223,7 +235,11 @@ class Maker:
         """Rows of a ring that holds what any band needs."""
         if not needed:
             return 1
-        return max(1, min(height, max(b - a for a, b in needed) + self.upto(0, 3)))
+        return max(1, min(height, max(b - a for a, b in needed) + self.room(3)))
+
+    def room(self, rows: int) -> int:
+        """Rows that a ring has beyond those that it needs."""
+        return self.upto(0, rows)
 
     def _fill(self, rows: Rows, channels: int, spans: list[tuple[int, int]], height: int) -> None:
         """Rows that one of the spans needs and that the ring still holds at the end; bands of others are cut by the caller."""

@@ -1,13 +1,14 @@
 """LOAD and STORE instructions for the test benches of the DMA engines, what transfer.py makes of them, and what the benches saw."""
 
 import random
-import subprocess
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from math import log2
 from pathlib import Path
 
 import numpy as np
+from rtl_bench import execute
 
 from sfopt.arithmetic.rounding import Int8Array
 from sfopt.errors import SimulationFault
@@ -26,6 +27,7 @@ __all__ = [
     "Settings",
     "Transfer",
     "expect",
+    "large_transfer",
     "play",
     "random_transfer",
     "transfer_word_ends",
@@ -257,6 +259,46 @@ def random_transfer(rng: random.Random, opcode: Opcode, lanes: int, limit: int) 
     return Transfer(opcode, fields, indices)
 
 
+def large_transfer(rng: random.Random, opcode: Opcode, lanes: int) -> Transfer:
+    """A LOAD or STORE in which one size is as large as its field and the others are small; some are too large."""
+
+    def size(most: int) -> int:
+        return most if rng.random() < 0.1 else min(most, int(2 ** rng.uniform(0, log2(most + 1))))
+
+    large = rng.choice(("rows", "width", "channels", "fold" if opcode is Opcode.LOAD else "rows"))
+    fields = dict.fromkeys(("fold_taps", "fold_stride", "fold_pad", "fold_width", "fold_zero"), 0)
+    fields |= {
+        "first": rng.randint(1, 2),
+        "step": 1,
+        "width": rng.randint(1, 3),
+        "total": 65535,
+        "axis": rng.randrange(2),
+    }
+    fields |= {"wait": rng.randrange(4), "signal": rng.randrange(4), "channels": rng.randint(1, 2 * lanes)}
+    index = rng.randrange(2)
+    if large == "rows":
+        fields["step"], fields["first"] = size(65535), size(65535)
+        index = 1 + size(max(1, (65535 - fields["first"]) // fields["step"]))
+        row = min(65535, fields["first"] + fields["step"] * (index - 1))
+        fields["total"] = min(65535, row + rng.randint(1, 3))
+    elif large == "width":
+        fields["width"] = size(65535 if rng.random() < 0.2 else 2000)
+    elif large == "channels":
+        fields["channels"] = size(4095 * lanes if rng.random() < 0.95 else (1 << 20) - 1)
+    else:
+        taps = size(min(lanes, 63))
+        depth, width, stride = rng.randint(1, lanes // taps), size(4000), size(63)
+        fields |= {"fold_taps": taps, "channels": taps * depth, "fold_width": width, "fold_stride": stride}
+        fields |= {"fold_pad": size(64) - 1, "fold_zero": rng.randint(-128, 127)}
+        fields["width"] = rng.choice((1 + width // stride, size(300)))
+    least = -(-fields["channels"] // lanes)
+    fields["pixel_words"] = min(4095, least + rng.choice((0, 0, size(4095) - 1)))
+    fields["ring"] = max(rng.choice((3, size(65535))), 3)
+    fields["base"] = rng.randrange(1 << rng.randint(1, 20))
+    fields["dram"] = rng.choice([rng.randrange(1 << rng.randint(1, 32))] * 9 + [(1 << 32) - size(20000)])
+    return Transfer(opcode, fields, (index, index))
+
+
 def play(executable: Path, settings: Settings, transfers: Sequence[Transfer]) -> list[Episode]:
     """Run the instructions on a bench. Fails when it sees a rule broken, or an engine that hangs."""
     behaviour = f"{settings.seed} {settings.stall} {settings.latency} {settings.base:x} {settings.dram_limit:x}"
@@ -267,10 +309,7 @@ def play(executable: Path, settings: Settings, transfers: Sequence[Transfer]) ->
     with tempfile.TemporaryDirectory() as folder:
         vectors, results = Path(folder, "vectors"), Path(folder, "results")
         vectors.write_text("\n".join(lines) + "\n")
-        done = subprocess.run(
-            [str(executable), f"+vectors={vectors}", f"+results={results}"], capture_output=True, text=True, check=False
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
+        execute(executable, f"+vectors={vectors}", f"+results={results}")
         return _episodes(results.read_text().splitlines())
 
 

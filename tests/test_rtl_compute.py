@@ -8,9 +8,10 @@ import pytest
 from rtl_bench import needs_verilator
 from rtl_compute_bench import Bench
 from rtl_compute_cases import Case, Maker, NoRoomError
+from rtl_large_cases import LargeMaker
 
 from sfopt.device import Device, load_device
-from sfopt_fpga.isa import ComputeKind, Opcode, encode
+from sfopt_fpga.isa import Binary, ComputeKind, Opcode, encode
 from sfopt_fpga.registers import ErrorCode
 
 pytestmark = needs_verilator
@@ -18,6 +19,8 @@ pytestmark = needs_verilator
 SIM8 = replace(load_device("sim8"), banks=24, bank_bytes=2048)
 WIDE = replace(SIM8, lanes_in=16, lanes_out=8, bank_bytes=2 * SIM8.bank_bytes)
 TALL = replace(SIM8, lanes_out=16)
+LARGE = replace(SIM8, banks=32, bank_bytes=8 << 15)
+"""All words that an address can name."""
 
 
 @cache
@@ -31,7 +34,8 @@ def case(device: Device, seed: int, *kinds: ComputeKind, shallow: bool = False) 
         rng = np.random.default_rng(seed)
         chosen = kinds or tuple(ComputeKind(int(k)) for k in rng.integers(0, len(ComputeKind), 3))
         try:
-            return Maker(rng, device, shallow=shallow).make(*chosen)
+            maker = LargeMaker if device is LARGE else Maker
+            return maker(rng, device, shallow=shallow).make(*chosen)
         except NoRoomError:
             seed += 1_000_003
 
@@ -72,6 +76,13 @@ def test_words_wider_than_the_array() -> None:
         check(WIDE, case(WIDE, 95_000 + seed, ComputeKind.CONV, shallow=True))
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", list(ComputeKind))
+def test_large_sizes(kind: ComputeKind) -> None:
+    for seed in range(20):
+        check(LARGE, case(LARGE, 70_000 + 1000 * int(kind) + seed, kind))
+
+
 @pytest.mark.nightly
 def test_an_array_wider_than_words() -> None:
     for seed in range(300):
@@ -95,7 +106,7 @@ COMPUTE = {
     "x_ring": 2, "x_pixel_words": 1, "out_base": 1024, "out_ring": 2, "out_pixel_words": 1, "first": 2, "channel_first": 8,
     "weights_ring": 8, "weights_base": 2048, "residual_base": 3072, "residual_ring": 2,
 }  # fmt: skip
-LARGE = {"x_height": 16, "x_width": 16, "out_height": 16, "out_width": 16}
+LARGE_SIDES = {"x_height": 16, "x_width": 16, "out_height": 16, "out_width": 16}
 LARGE_ROWS = {"x_ring": 16, "out_ring": 16, "residual_ring": 16, "first": 16}
 CONV = {
     "kind": 0,
@@ -137,7 +148,7 @@ CONV = {
         ({}, {"out_base": 24 * 256 - 3}, 257),
         (CONV, {"weights_base": 24 * 256 - 7}, 257),
         (CONV, {"weights_base": (1 << 20) - 4}, ErrorCode.SCRATCHPAD_RANGE),
-        (LARGE | {"binary": 1}, LARGE_ROWS | {"residual_base": 128}, 258),
+        (LARGE_SIDES | {"binary": 1}, LARGE_ROWS | {"residual_base": 128}, 258),
     ],
 )
 def test_what_must_not_be_asked(setup: dict[str, int], compute: dict[str, int], error: int) -> None:
@@ -145,6 +156,40 @@ def test_what_must_not_be_asked(setup: dict[str, int], compute: dict[str, int], 
     bench(SIM8).run(case(SIM8, 0, ComputeKind.COPY))  # so that the scratchpad is known
     found = bench(SIM8).error(words, [(0, 0), (0, 0)])
     assert found == error or (found == ErrorCode.PARAMETER and setup.get("binary"))
+
+
+RECORD_BYTES = 16
+NO_NUMBERS = [np.inf, -np.inf, np.nan]
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "binary", "at", "values"),
+    [
+        ("binary", ComputeKind.COPY, Binary.MUL, 0, NO_NUMBERS),
+        *(("binary", ComputeKind.COPY, Binary.ADD, at, NO_NUMBERS) for at in (0, 4, 8)),
+        ("has_scale", ComputeKind.COPY, None, 0, NO_NUMBERS),
+        *(("average", ComputeKind.AVERAGE_POOL, None, at, [*NO_NUMBERS, 0, -0.0, -1]) for at in (0, 4)),
+    ],
+)
+def test_constants_that_are_no_numbers(
+    name: str, kind: ComputeKind, binary: int | None, at: int, values: list[float]
+) -> None:
+    """Of each record in front of the tables, each float in turn."""
+    seeds = (s for s in range(30_000, 31_000) if fits(case(SIM8, s, kind).parts[0].setup, name, binary))
+    made = case(SIM8, next(seeds), kind)
+    setup = made.parts[0].setup
+    records = [flag for flag in ("binary", "has_scale") if setup[flag]] + ["average"]
+    check(SIM8, made)
+    for value in values:
+        bytes_ = made.before.copy().reshape(-1)
+        first = setup["parameters"] * SIM8.lanes_in + RECORD_BYTES * records.index(name) + at
+        bytes_[first : first + 4] = np.frombuffer(np.float32(value).tobytes(), np.int8)
+        bench(SIM8).fill(0, bytes_.reshape(made.before.shape))
+        assert bench(SIM8).error(made.words, made.indices) == ErrorCode.PARAMETER, value
+
+
+def fits(setup: dict[str, int], name: str, binary: int | None) -> bool:
+    return name == "average" or (setup["binary"] == binary if name == "binary" else bool(setup[name]))
 
 
 def test_a_compute_before_any_setup() -> None:

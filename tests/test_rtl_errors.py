@@ -149,6 +149,21 @@ def test_factors_that_are_no_numbers(value):
         assert m.start(GOOD) == DONE
 
 
+@pytest.mark.parametrize("value", [np.inf, np.nan])
+@pytest.mark.parametrize("more", [{"binary": Binary.ADD}, {"binary": Binary.MUL}, {"has_scale": 1}], ids=str)
+def test_records_that_are_no_numbers(more, value):
+    """Scalars are looked at as long as they stand in the machine, which a reset must end."""
+    setting = setup(kind=ComputeKind.COPY, residual_pixel_words=1, scale=6 * BANK_WORDS, **more)
+    words = computed(compute(residual_base=5 * BANK_WORDS, residual_ring=SIDE), setting)
+    with machine(memory_bytes=LIMIT) as m:
+        place_data(m, np.float32(value).tobytes() + PARAMETERS[4:])
+        assert m.start(words) == failed(ErrorCode.PARAMETER, 3)
+        m.reset()
+        place_data(m)
+        assert m.start(GOOD) == DONE
+        assert m.start(words) == DONE
+
+
 BUS_CASES: dict[str, tuple[list[bytes], int, int]] = {
     "load": ([sync(Engine.LOAD), load(), END], DATA + 63, 1),
     "store": ([sync(Engine.LOAD), store(), END], DATA, 1),

@@ -13,7 +13,7 @@ from sfopt.errors import SimulationFault, UsageError
 from sfopt_fpga.cosim import RtlResult, run_rtl
 from sfopt_fpga.isa import WORD_BYTES, Axis, Engine, Opcode, decode, encode
 from sfopt_fpga.program import Program
-from sfopt_fpga.registers import IDENTITY, REGISTERS, ErrorCode, offset_of
+from sfopt_fpga.registers import CONTROL, IDENTITY, REGISTERS, ErrorCode, offset_of
 from sfopt_fpga.rtl_build import Build
 from sfopt_fpga.rtl_model import Bus
 from sfopt_fpga.simulator import SimulationResult, simulate
@@ -140,6 +140,53 @@ def test_the_base_address_may_be_any_page(base):
     same(run_rtl(program, {"x": x}, bus=Bus(base=base)), simulate(program, {"x": x}))
 
 
+def test_addresses_carry():
+    """Programs, LOADs and STOREs at both ends of 4 GiB, in the midst of which all bits of the bus address change."""
+    low, high, size = 0x400, (1 << 32) - 0x2000, 512
+    row = {"ring": 1, "first": 1, "total": 1, "width": size // 8, "channels": 8, "pixel_words": 1}
+    words = [sync(Engine.LOAD)] * 60
+    for source, target in ((high, low), (low, high + size)):
+        words += [
+            encode(Opcode.LOAD, {**row, "dram": source, "wait": 2, "signal": 2}),
+            encode(Opcode.STORE, {**row, "dram": target, "wait": 1, "signal": 1}),
+        ]
+    words = [
+        sync(Engine.STORE, signal=(1, 0)),
+        *words,
+        *[sync(Engine.COMPUTE)] * 300,
+        sync(Engine.LOAD, wait=(0, 1)),
+        END,
+    ]
+    base = (1 << 63) - 0x2000
+    with machine(memory_bytes=1 << 32, bus=Bus(base=base)) as m:
+        for seed in range(2):
+            m.place(words)
+            m.memory[high : high + size] = random_int8(seed, size)
+            m.model.write("base", base)
+            m.control("start")
+            assert m.wait() == DONE
+            np.testing.assert_array_equal(m.memory[low : low + size], m.memory[high : high + size])
+            np.testing.assert_array_equal(m.memory[high + size : high + 2 * size], m.memory[high : high + size])
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_tokens_in_bulk(seed):
+    """Each counter, up to what it holds, taken in parts."""
+    r = random.Random(seed)
+    words = []
+    for giver in Engine:
+        others = [e for e in Engine if e is not giver]
+        for place, taker in enumerate(others):
+            given = r.choice([0xFFFF, r.randrange(0x10000), r.randrange(0x10000)])
+            parts = sorted(r.randint(0, given) for _ in range(20))
+            back = [e for e in Engine if e is not taker].index(giver)
+            words.append(sync(giver, signal=(given, 0) if place == 0 else (0, given)))
+            taken = np.diff([0, *parts, given]).tolist()
+            words += [sync(taker, wait=(count, 0) if back == 0 else (0, count)) for count in taken]
+    with machine() as m:
+        assert m.start([*words, END]) == DONE
+
+
 @pytest.mark.parametrize("seed", range(20))
 def test_nothing_depends_on_what_memories_hold_at_the_start(seed):
     program, x = copy_bands(SIM8, (9, 4, 13), 6, 2, 2), random_int8(6, 9, 4, 13)
@@ -225,6 +272,23 @@ def test_registers():
         for offset in set(range(0, 256, 4)) - used:
             m.model.write_offset(offset, 0xFFFF_FFFF)
             assert m.model.read_offset(offset) == 0
+        assert m.state() == "idle"
+
+
+def test_single_bytes_of_registers():
+    low = offset_of("base")
+    with machine() as m:
+        for strobe in range(16):
+            m.model.write_offset(low, 0)
+            m.model.write_offset(low, 0xFFFF_FFFF, strobe)
+            written = sum(0xFF << 8 * byte for byte in range(4) if strobe >> byte & 1)
+            assert m.model.read_offset(low) == written & ~0xFFF
+            m.model.write_offset(offset_of("watchdog"), 0x1234_5678)
+            m.model.write_offset(offset_of("watchdog"), 0, strobe)
+            assert m.model.read("watchdog") == 0x1234_5678 & ~written
+            m.model.write_offset(offset_of("cycles"), 0xFFFF_FFFF, strobe)
+            assert m.model.read("cycles") == 0
+        m.model.write_offset(offset_of("control"), 1 << CONTROL["start"], 0b1110)
         assert m.state() == "idle"
 
 

@@ -8,7 +8,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from rtl_bench import build, lint, needs_verilator, sources
+from rtl_bench import build, execute, lint, needs_verilator, sources
 
 SHAPES = [(8, 8, 16), (16, 5, 24)]
 """(lanes, banks, words of a bank): banks that are slices of the address, and banks by division."""
@@ -22,13 +22,7 @@ def test_traffic(lanes, banks, bank_words):
     executable = build("tb_scratchpad", LANES=lanes, BANKS=banks, BANK_WORDS=bank_words)
     with tempfile.TemporaryDirectory() as folder:
         results = Path(folder, "results")
-        done = subprocess.run(
-            [str(executable), f"+results={results}", "+seed=7", "+cycles=100000"],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
+        execute(executable, f"+results={results}", "+seed=7", "+cycles=100000")
         *errors, summary = results.read_text().splitlines()
     assert not errors, errors[:5]
     assert re.fullmatch(r"D( \d+){8}", summary)

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 
 import pytest
-from rtl import DONE, END, SIM8, WIDE, Machine, Stop, failed, machine, sync
+from rtl import DONE, END, PATIENCE_CYCLES, SIM8, WIDE, Machine, Stop, failed, machine, sync
 
 from sfopt.errors import SimulationFault
 from sfopt_fpga.isa import ENGINES, LOOP_BODY_WORDS, WORD_BYTES, Axis, Engine, Opcode, decode, encode
@@ -102,9 +102,36 @@ def test_no_read_beyond_the_program(device, missing):
         assert m.model.read("fetch_bytes") == WORD_BYTES * len(words)
 
 
-def test_the_last_index():
+LAST_WORDS = {
+    "no instruction": (bytes(WORD_BYTES), ErrorCode.ILLEGAL_INSTRUCTION),
+    "load": (encode(Opcode.LOAD, {**INDEX_ROWS, "ring": 0}), ErrorCode.RING),
+    "compute": (encode(Opcode.COMPUTE, {}), ErrorCode.SETUP),
+    "store": (encode(Opcode.STORE, {**INDEX_ROWS, "ring": 0}), ErrorCode.RING),
+}
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("name", LAST_WORDS)
+def test_the_longest_program(name):
+    """Of the index of its last word, which fails behind loops in loops, all bits are ones."""
+    count = 1 << 20
+    last, code = LAST_WORDS[name]
+    body = [sync(engine) for engine in Engine] * (count // 3)
+    body[-4:] = [loop(Axis.ROWS, 3, 3), loop(Axis.CHANNELS, 3, 1), sync(Engine.LOAD), sync(Engine.STORE)]
+    with machine(WIDE, memory_bytes=count * WORD_BYTES) as m:
+        m.place([*body, last])
+        m.control("start")
+        assert any(m.model.run(PATIENCE_CYCLES) for _ in range(3))
+        assert m.wait() == failed(code, count - 1)
+        assert m.model.read("fetch_bytes") == WORD_BYTES * count
+        m.reset()
+        assert m.start([END]) == DONE
+
+
+@pytest.mark.parametrize("axis", list(Axis))
+def test_the_last_index(axis):
     """65,535 iterations: a counter of 16 bits is just enough."""
-    words = [loop(Axis.ROWS, 0xFFFF, 1), sync(Engine.STORE), transfer(Opcode.LOAD, Axis.ROWS), END]
+    words = [loop(axis, 0xFFFF, 1), sync(Engine.STORE), transfer(Opcode.LOAD, axis), END]
     with machine(memory_bytes=1 << 20) as m:
         assert m.start(words) == DONE
         assert len(m.executed(Engine.STORE)) == 0xFFFF

@@ -5,7 +5,18 @@ from dataclasses import replace
 
 import pytest
 from rtl_bench import build, lint, needs_verilator
-from rtl_transfers import NEVER, WAITING, Episode, Expected, Settings, Transfer, expect, play, random_transfer
+from rtl_transfers import (
+    NEVER,
+    WAITING,
+    Episode,
+    Expected,
+    Settings,
+    Transfer,
+    expect,
+    large_transfer,
+    play,
+    random_transfer,
+)
 
 from sfopt_fpga.isa import Opcode
 from sfopt_fpga.registers import ErrorCode
@@ -93,6 +104,22 @@ def test_random(opcode, lanes, beat, stall, latency):
     episodes = check(opcode, settings, lanes, transfers, play(bench(opcode, lanes, beat), settings, transfers))
     assert sum(e.fault is not None for e in episodes) > 10
     assert sum(e.trace is not None and e.trace[1] > 0 for e in episodes) > 300
+
+
+@both
+@pytest.mark.parametrize(("lanes", "beat"), [(8, 8), (16, 32)])
+def test_large_sizes(opcode, lanes, beat):
+    """All DRAM addresses, on both sides of a bus address from whose neighbour all bits differ."""
+    rng = random.Random(f"large {opcode} {lanes}")
+    settings = Settings(5, 20, 3, (1 << 63) - (1 << 31))
+    transfers = [large_transfer(rng, opcode, lanes) for _ in range(400)]
+    episodes = check(opcode, settings, lanes, transfers, play(bench(opcode, lanes, beat), settings, transfers))
+    assert sum(e.trace is not None and e.trace[1] > 0 for e in episodes) > 150
+    assert {e.fault[0] for e in episodes if e.fault} >= {
+        ErrorCode.DRAM_RANGE,
+        ErrorCode.SCRATCHPAD_RANGE,
+        ErrorCode.RING,
+    }
 
 
 @both

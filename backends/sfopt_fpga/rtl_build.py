@@ -2,6 +2,8 @@
 
 Libraries are kept under the hash of everything they are made from, in `$SFOPT_CACHE_DIR`, `$XDG_CACHE_HOME/sfopt` or
 `~/.cache/sfopt`; code is made for the processor it is built on, whose name is part of the hash.
+
+Where `$SFOPT_RTL_COVERAGE` names a folder, every library is built to collect coverage, and every model leaves its data there.
 """
 
 import fcntl
@@ -18,18 +20,28 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cache
 from pathlib import Path
 
 from sfopt.device import Device
 from sfopt.errors import InternalError, MissingExtraError, UsageError
 
-__all__ = ["Build", "build_library", "hardware_folder", "require_tools", "rtl_parameters"]
+__all__ = [
+    "COVERAGE_OPTIONS",
+    "Build",
+    "build_library",
+    "coverage_folder",
+    "hardware_folder",
+    "require_tools",
+    "rtl_parameters",
+]
 
 LIBRARY = "libsf.so"
 LINES_IN_A_FILE = 20_000
 """Statements that Verilator puts into one C++ file, about: more would leave cores without work."""
+COVERAGE_OPTIONS = ("--coverage-line", "--coverage-toggle")
+"""Lines, branches and toggles. `--coverage` asks for state machines as well, at which Verilator 5.48 fails on this RTL."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +59,8 @@ def build_library(device: Device, build: Build | None = None) -> Path:
     Raises MissingExtraError without Verilator, UsageError without a C++ compiler.
     """
     chosen = build or Build()
+    if coverage_folder() is not None:
+        chosen = replace(chosen, coverage=True)
     compiler = require_tools()
     recipe = {
         "parameters": rtl_parameters(device),
@@ -63,6 +77,12 @@ def build_library(device: Device, build: Build | None = None) -> Path:
             if not library.is_file():
                 _build(library, rtl_parameters(device), chosen, compiler)
     return library
+
+
+def coverage_folder() -> Path | None:
+    """Where models leave their coverage data, if anywhere."""
+    chosen = os.environ.get("SFOPT_RTL_COVERAGE")
+    return Path(chosen) if chosen else None
 
 
 def rtl_parameters(device: Device) -> dict[str, int]:
@@ -128,7 +148,7 @@ def _verilate(folder: Path, parameters: Mapping[str, int], build: Build) -> None
         *("-y", str(rtl), "-F", str(rtl / "packages.f"), str(rtl / "sf_top.sv")),
         *(f"-G{name}={value}" for name, value in parameters.items()),
         *(("--threads", str(build.threads)) if build.threads > 1 else ()),
-        *(("--coverage-line", "--coverage-toggle") if build.coverage else ()),
+        *(COVERAGE_OPTIONS if build.coverage else ()),
     ]
     _run(command, folder)
 

@@ -1,6 +1,7 @@
 """The RTL as a Python object: registers to read and write, cycles to run, and which instructions were executed when."""
 
 import ctypes
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,8 +15,9 @@ from sfopt.device import Device
 from sfopt.errors import InternalError, SimulationFault
 from sfopt_fpga.isa import Engine
 from sfopt_fpga.registers import REGISTERS
+from sfopt_fpga.rtl_build import coverage_folder
 
-__all__ = ["Bus", "Executed", "Model", "open_model"]
+__all__ = ["Bus", "Executed", "Model", "coverage_file", "open_model"]
 
 NOWHERE = (1 << 64) - 1
 
@@ -97,9 +99,9 @@ class Model:
             raise SimulationFault(f"the register port does not answer a read of {offset:#x}")
         return value.value
 
-    def write_offset(self, offset: int, value: int) -> None:
-        """Likewise."""
-        if not self._library.sf_write(self._handle, offset, value):
+    def write_offset(self, offset: int, value: int, strobe: int = 0b1111) -> None:
+        """Likewise; only the bytes in `strobe`."""
+        if not self._library.sf_write(self._handle, offset, value, strobe):
             raise SimulationFault(f"the register port does not answer a write of {offset:#x}")
 
     def run(self, cycles: int) -> bool:
@@ -149,10 +151,23 @@ def open_model(library: Path, device: Device, memory: npt.NDArray[np.int8], bus:
         NOWHERE if bus.bad_address is None else bus.bad_address,
     )
     handle = loaded.sf_open(ctypes.byref(config))
+    model = Model(loaded, handle)
     try:
-        yield Model(loaded, handle)
+        yield model
     finally:
+        if (folder := coverage_folder()) is not None:
+            with coverage_file(folder) as data:
+                model.write_coverage(data)
         loaded.sf_close(handle)
+
+
+@contextmanager
+def coverage_file(folder: Path) -> Iterator[Path]:
+    """Where to write one file of coverage data; it gets a name that ends in `.dat` when it is whole."""
+    folder.mkdir(parents=True, exist_ok=True)
+    name = folder / uuid.uuid4().hex
+    yield name
+    name.rename(name.with_suffix(".dat"))
 
 
 def _load(path: Path) -> ctypes.CDLL:
@@ -163,7 +178,7 @@ def _load(path: Path) -> ctypes.CDLL:
         ("sf_close", (handle,), None),
         ("sf_run", (handle, u64), ctypes.c_int),
         ("sf_read", (handle, u32, ctypes.POINTER(u32)), ctypes.c_int),
-        ("sf_write", (handle, u32, u32), ctypes.c_int),
+        ("sf_write", (handle, u32, u32, u32), ctypes.c_int),
         ("sf_now", (handle,), u64),
         ("sf_violation", (handle,), ctypes.c_char_p),
         ("sf_events", (handle, ctypes.POINTER(u64)), ctypes.POINTER(_Event)),

@@ -123,8 +123,8 @@ module sf_parameters
 
   always_ff @(posedge clk) begin
     fault <= 1'b0;
-    if (start) begin
-      head_ready <= 1'b0;
+    if (start || rst) begin
+      head_ready <= 1'b0;  // a reset also ends what is wrong with the constants that are there
       sets_fetched <= '0;
     end else begin
       if (state != HEAD && head_words == 0) head_ready <= 1'b1;
@@ -147,7 +147,7 @@ module sf_parameters
         end
       end
     end
-    if (head_ready && !start && state != IDLE) begin
+    if (head_ready && !start && !rst) begin
       if (job.has_scale && not_finite(scale_record[3:0])) fault <= 1'b1;
       if (job.binary != 0 && not_finite(binary_record[3:0])) fault <= 1'b1;
       if (job.binary == 2'd1 && (not_finite(binary_record[7:4]) || not_finite(binary_record[11:8]))) fault <= 1'b1;

@@ -63,11 +63,11 @@ class SfSim {
         return answered;
     }
 
-    // A register write; address and data may come in any order.
-    bool write(uint8_t offset, uint32_t value) {
+    // A register write of the bytes in `strobe`; address and data may come in any order.
+    bool write(uint8_t offset, uint32_t value, uint8_t strobe) {
         m_top.s_axi_awaddr = offset;
         m_top.s_axi_wdata = value;
-        m_top.s_axi_wstrb = 15;
+        m_top.s_axi_wstrb = strobe;
         for (int i = 0; m_top.s_axi_awvalid == 0 || m_top.s_axi_wvalid == 0; i++) {
             if (!m_random.happens(m_stalls)) m_top.s_axi_awvalid = 1;
             if (!m_random.happens(m_stalls)) m_top.s_axi_wvalid = 1;
@@ -169,7 +169,9 @@ SF_API SfSim* sf_open(const SfConfig* config) { return new SfSim{*config}; }
 SF_API void sf_close(SfSim* sim) { delete sim; }
 SF_API int sf_run(SfSim* sim, uint64_t cycles) { return sim->run(cycles); }
 SF_API int sf_read(SfSim* sim, uint32_t offset, uint32_t* value) { return sim->read(static_cast<uint8_t>(offset), *value); }
-SF_API int sf_write(SfSim* sim, uint32_t offset, uint32_t value) { return sim->write(static_cast<uint8_t>(offset), value); }
+SF_API int sf_write(SfSim* sim, uint32_t offset, uint32_t value, uint32_t strobe) {
+    return sim->write(static_cast<uint8_t>(offset), value, static_cast<uint8_t>(strobe));
+}
 SF_API uint64_t sf_now(const SfSim* sim) { return sim->now(); }
 SF_API const char* sf_violation(const SfSim* sim) { return sim->violation(); }
 SF_API const SfEvent* sf_events(const SfSim* sim, uint64_t* count) {

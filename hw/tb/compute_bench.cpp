@@ -5,6 +5,9 @@
 
 #include "Vbench.h"
 #include "verilated.h"
+#if VM_COVERAGE
+#include "verilated_cov.h"
+#endif
 
 namespace {
 struct Bench {
@@ -39,6 +42,11 @@ void* bench_new() {
 
 void bench_free(void* handle) { delete static_cast<Bench*>(handle); }
 
+#if VM_COVERAGE
+// What the bench has seen so far.
+void bench_write_coverage(void* handle, const char* path) { static_cast<Bench*>(handle)->context.coveragep()->write(path); }
+#endif
+
 void bench_reset(void* handle) {
   auto& top = *static_cast<Bench*>(handle)->top;
   top.issue_valid = 0;
@@ -48,11 +56,11 @@ void bench_reset(void* handle) {
   static_cast<Bench*>(handle)->tick();
 }
 
-void bench_fill(void* handle, const uint8_t* data, uint32_t words, uint32_t lanes) {
+void bench_fill(void* handle, uint32_t first, const uint8_t* data, uint32_t words, uint32_t lanes) {
   auto& bench = *static_cast<Bench*>(handle);
   for (uint32_t i = 0; i < words; ++i) {
     bench.top->l_valid = 1;
-    bench.top->l_address = i;
+    bench.top->l_address = first + i;
     put(bench.top->l_data, data + static_cast<size_t>(i) * lanes, lanes);
     bench.tick();
   }
@@ -60,12 +68,12 @@ void bench_fill(void* handle, const uint8_t* data, uint32_t words, uint32_t lane
   for (int i = 0; i < 4; ++i) bench.tick();
 }
 
-void bench_read(void* handle, uint8_t* data, uint32_t words, uint32_t lanes) {
+void bench_read(void* handle, uint32_t first, uint8_t* data, uint32_t words, uint32_t lanes) {
   auto& bench = *static_cast<Bench*>(handle);
   uint32_t got = 0, asked = 0;
   while (got < words) {
     bench.top->s_valid = asked < words;
-    bench.top->s_address = asked;
+    bench.top->s_address = first + asked;
     bench.top->eval();
     if (bench.top->s_valid && bench.top->s_ready) ++asked;
     bench.tick();

@@ -106,7 +106,7 @@ module sf_episodes (
   // verilator lint_off BLKSEQ
   always @(posedge clk) begin
     cycle = cycle + 1;
-    since_progress = since_progress + 1;
+    since_progress = data_event ? 0 : since_progress + 1;
     if (since_progress > 20000) begin
       $fdisplay(results, "E hangs at instruction %0d", started);
       $fclose(results);
