@@ -28,7 +28,7 @@ RTL = ROOT / "hw" / "rtl"
 REASONS = ROOT / "hw" / "tb" / "uncovered.toml"
 RUNS = (
     "tests/test_rtl_compute.py -m 'not nightly and not slow'",
-    "tests/test_rtl_compute.py -k 'large_sizes or wider_than'",
+    "tests/test_rtl_compute.py -k 'large_sizes or words_wider'",
     "tests/test_rtl_machine.py tests/test_rtl_sequencer.py -m 'not nightly' -k 'not memories_hold'",
     "tests/test_rtl_sequencer.py -k 'longest_program and instruction'",
     "tests/test_rtl_errors.py -k 'not (error_and_recovery and 30)'",
