@@ -36,10 +36,9 @@ def page(surveys: Mapping[str, Survey], fits: Sequence[Fit], content: Mapping[st
     for name, survey in surveys.items():
         lines += ["", f"## {name}", "", _parameters(survey), ""]
         lines += _table(("check", "from", "expected", "found"), (_cells(c) for c in content["devices"][name]["checks"]))
-        through = all(row.through for row in survey.rows)
-        lines += ["", *(_chip(survey, fits) if name == CHIP else _modules(survey, through=through))]
-        if through:
-            lines += ["", *_longest(survey)]
+        lines += ["", *_modules(survey), "", *_longest(survey)]
+        if name == CHIP:
+            lines += ["", *_chip(survey, fits)]
     return "\n".join([*lines, ""])
 
 
@@ -63,16 +62,26 @@ def _cells(check: Mapping[str, Any]) -> tuple[Any, ...]:
     return check["what"], check["from"], _n(check["expected"]), _n(check["found"])
 
 
-def _modules(survey: Survey, *, through: bool) -> list[str]:
+def _modules(survey: Survey) -> list[str]:
     """One line a module, all its instances; the largest first."""
-    head = ["module", "instances", "LUT", "of them RAM", "FF", "DSP48E2", "RAMB36", "levels inside", "of"]
+    head = (
+        "module",
+        "instances",
+        "LUT",
+        "of them RAM",
+        "FF",
+        "DSP48E2",
+        "RAMB36",
+        "levels inside",
+        "of",
+        "levels through",
+        "of",
+    )
     rows = []
     for row in sorted(survey.rows, key=lambda r: r.own.lut, reverse=True):
-        cells = [f"`{row.module}`", _instances(row), *_counts(row.own), row.inside.levels.total, str(row.inside.levels)]
-        if row.through:
-            cells += [row.through.levels.total, str(row.through.levels)]
-        rows.append(cells)
-    return _table(head + (["levels through", "of"] if through else []), rows)
+        paths = [cell for p in (row.inside, row.through) if p for cell in (p.levels.total, str(p.levels))]
+        rows.append([f"`{row.module}`", _instances(row), *_counts(row.own), *paths])
+    return _table(head, rows)
 
 
 def _longest(survey: Survey) -> list[str]:
@@ -113,12 +122,15 @@ def _chip(survey: Survey, fits: Sequence[Fit]) -> list[str]:
         numbers = [_n(v) for r in (one, own) for v in (r.lut, r.ff, r.dsp, r.ramb36)]
         rows.append((f"`{f.module}`, fitted", survey.missing[f.module], *numbers))
     lines = [
-        "Instances times what one takes (where a module has variants, their mean), summed:",
+        "What that comes from: instances times what one takes (where a module has variants, their mean), summed:",
         "",
         *_table(head, rows),
         "",
         *_fits(fits, lanes),
-        "Against the XCKU115:",
+        (
+            "Against the XCKU115. A memory controller and a bridge to the host come on top, and what fills most of a chip's LUTs "
+            "may not be placed, or not reach its clock, though it is there by number:"
+        ),
         "",
     ]
     total = _total(survey, fits)
@@ -135,7 +147,7 @@ def _fits(fits: Sequence[Fit], lanes: int) -> list[str]:
     if not fits:
         return []
     lines = [
-        f"Fitted, because yosys has no room for them at {lanes} lanes: a + b lanes + c lanes^2 through what they take at fewer.",
+        f"Fitted, being too large to be mapped at {lanes} lanes: a + b lanes + c lanes^2 through what they take at fewer.",
         "",
     ]
     names = ("LUT", "LUT as RAM", "FF")

@@ -27,9 +27,9 @@ from yosys import is_installed, work_folder, yosys_version
 
 RESULTS = Path(__file__).resolve().parents[2] / "benchmarks" / "results"
 SMALL = ("sim8", "sim16")
-"""Mapped whole; their paths are followed from module to module as well."""
+"""Mapped whole."""
 LARGEST_TEXT = 2_000_000
-"""Bytes of RTLIL above which a module of the chip's device is not mapped but fitted: yosys would take hours or more than 4 GB."""
+"""Bytes of RTLIL above which a module of the chip's device is not mapped but fitted."""
 BLOCK_RAM_WORDS, BLOCK_RAM_BITS = 512, 72
 """The widest shape of a RAMB36E2 with one read and one write port (UG573)."""
 
@@ -104,10 +104,7 @@ def main() -> None:
     for name in (*SMALL, CHIP):
         start = time.perf_counter()
         parameters = rtl_parameters(load_device(name)) | {"PAIRED": 1}
-        chip = name == CHIP
-        surveys[name] = survey(
-            folder, parameters, arguments.jobs, through=not chip, wanted=_small if chip else lambda _: True
-        )
+        surveys[name] = survey(folder, parameters, arguments.jobs, through=True, wanted=_small)
         devices[name] = result(surveys[name], time.perf_counter() - start)
         print(f"{name}: {devices[name]['total']}", flush=True)
         for check in devices[name]["checks"]:

@@ -84,7 +84,9 @@ def _crossing(design: Design, mapped: Mapping[str, Mapped]) -> dict[str, Path]:
     """The longest path of each variant that stays in it and in what is below it."""
     arcs: dict[str, Arcs] = {}
     paths = {}
-    for variant in design.apart():  # submodules first
+    for variant in design.apart():  # submodules first; one that is missing is an end
+        if variant.name not in mapped:
+            continue
         netlist = mapped[variant.name].netlist()
         paths[variant.name] = longest_path(netlist, arcs)
         arcs[variant.name] = module_arcs(netlist, arcs)
