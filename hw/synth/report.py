@@ -17,8 +17,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from fit import Fit, fit
-from hierarchy import Variant
 from pages import CHIP, page
 from sfopt.device import load_device
 from sfopt_fpga.rtl_build import rtl_parameters
@@ -26,10 +24,7 @@ from survey import Survey, survey
 from yosys import is_installed, work_folder, yosys_version
 
 RESULTS = Path(__file__).resolve().parents[2] / "benchmarks" / "results"
-SMALL = ("sim8", "sim16")
-"""Mapped whole; their paths are followed from module to module as well."""
-LARGEST_TEXT = 2_000_000
-"""Bytes of RTLIL above which a module of the chip's device is not mapped but fitted: yosys would take hours or more than 4 GB."""
+DEVICES = ("sim8", "sim16", CHIP)
 BLOCK_RAM_WORDS, BLOCK_RAM_BITS = 512, 72
 """The widest shape of a RAMB36E2 with one read and one write port (UG573)."""
 
@@ -66,7 +61,7 @@ def result(found: Survey, seconds: float) -> dict[str, Any]:
             "own": row.own.counts(),
             "with_submodules": row.whole.counts(),
             "inside": asdict(row.inside) | {"levels": row.inside.levels._asdict()},
-            "through": asdict(row.through) | {"levels": row.through.levels._asdict()} if row.through else None,
+            "through": asdict(row.through) | {"levels": row.through.levels._asdict()},
         }
         for row in found.rows
     ]
@@ -74,21 +69,9 @@ def result(found: Survey, seconds: float) -> dict[str, Any]:
         "parameters": dict(found.parameters),
         "total": found.total.counts(),
         "checks": checks(found),
-        "missing": found.missing,
         "modules": rows,
         "seconds": round(seconds),
     }
-
-
-def _small(variant: Variant) -> bool:
-    return len(variant.text) <= LARGEST_TEXT
-
-
-def fitted(folder: Path, module: str, surveys: dict[str, Survey]) -> Fit:
-    """A module that is too large at the chip's lanes, from the small devices and from half the chip's lanes."""
-    half = {name: value // 2 if name.startswith("LANES") else value for name, value in surveys[CHIP].parameters.items()}
-    points = [*(surveys[name] for name in SMALL), survey(folder, half, wanted=lambda v: v.module == module)]
-    return fit(module, {p.parameters["LANES_IN"]: p.row(module).own * (1 / p.row(module).instances) for p in points})
 
 
 def main() -> None:
@@ -101,39 +84,28 @@ def main() -> None:
         raise SystemExit("synthesis needs yosys: pip install 'sfopt[rtl]'")
     folder = work_folder()
     surveys, devices = {}, {}
-    for name in (*SMALL, CHIP):
+    for name in DEVICES:
         start = time.perf_counter()
         parameters = rtl_parameters(load_device(name)) | {"PAIRED": 1}
-        chip = name == CHIP
-        surveys[name] = survey(
-            folder, parameters, arguments.jobs, through=not chip, wanted=_small if chip else lambda _: True
-        )
+        surveys[name] = survey(folder, parameters, arguments.jobs)
         devices[name] = result(surveys[name], time.perf_counter() - start)
         print(f"{name}: {devices[name]['total']}", flush=True)
+        if surveys[name].missing:
+            raise SystemExit(f"{name}: not mapped: {', '.join(surveys[name].missing)}")
         for check in devices[name]["checks"]:
             if check["found"] != check["expected"]:
                 raise SystemExit(
                     f"{name}: {check['what']}: {check['found']}, not {check['expected']} ({check['from']})"
                 )
-    fits = [fitted(folder, module, surveys) for module in surveys[CHIP].missing]
     machine = f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}"
     content = {
         "yosys": yosys_version(),
         "machine": machine,
         "devices": devices,
-        "fits": [
-            {
-                "module": f.module,
-                "points": {lanes: point.counts() for lanes, point in f.points.items()},
-                "coefficients": f.coefficients,
-                "at": f.at(surveys[CHIP].parameters["LANES_IN"]).counts(),
-            }
-            for f in fits
-        ],
     }
     arguments.out.mkdir(parents=True, exist_ok=True)
     (arguments.out / "synthesis.json").write_text(json.dumps(content, indent=1) + "\n")
-    (arguments.out / "synthesis.md").write_text(page(surveys, fits, content))
+    (arguments.out / "synthesis.md").write_text(page(surveys, content))
 
 
 if __name__ == "__main__":

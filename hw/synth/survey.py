@@ -1,10 +1,10 @@
 """One device: its modules mapped, counted and looked through for their longest paths."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path as File
 
-from hierarchy import Design, Variant, elaborate
+from hierarchy import Design, elaborate
 from mapping import Mapped, map_variants
 from paths import Arcs, Path, longest_path, module_arcs
 from resources import Resources, resources
@@ -22,7 +22,7 @@ class Row:
     own: Resources
     whole: Resources
     inside: Path
-    through: Path | None  # with the submodules' parts; None where that was not asked for
+    through: Path  # with the submodules' parts
 
 
 @dataclass(frozen=True)
@@ -43,21 +43,14 @@ class Survey:
         return next(row for row in self.rows if row.module == module)
 
 
-def survey(
-    folder: File,
-    parameters: Mapping[str, int],
-    jobs: int = 1,
-    *,
-    through: bool = False,
-    wanted: Callable[[Variant], bool] = lambda _: True,
-) -> Survey:
-    """Map the modules of `sf_top` with these parameters that are `wanted`. With `through`, paths go through submodules as well."""
+def survey(folder: File, parameters: Mapping[str, int], jobs: int = 1) -> Survey:
+    """Map the modules of `sf_top` with these parameters."""
     design = elaborate(folder, "sf_top", parameters)
     apart = design.apart()
-    mapped = map_variants(folder, design, [v.name for v in apart if wanted(v)], jobs)
+    mapped = map_variants(folder, design, [v.name for v in apart], jobs)
     own = {name: resources(m.cells) for name, m in mapped.items()}
     inside = {name: longest_path(m.netlist()) for name, m in mapped.items()}
-    crossing = _crossing(design, mapped) if through else {}
+    crossing = _crossing(design, mapped)
     whole = _whole(design, own)
     count = design.instances()
 
@@ -69,7 +62,7 @@ def survey(
             sum((own[n] * count[n] for n in names), Resources()),
             sum((whole[n] * count[n] for n in names), Resources()),
             max((inside[n] for n in names), key=lambda p: p.levels),
-            max((crossing[n] for n in names), key=lambda p: p.levels) if through else None,
+            max((crossing[n] for n in names), key=lambda p: p.levels),
         )
 
     names = {
@@ -84,7 +77,9 @@ def _crossing(design: Design, mapped: Mapping[str, Mapped]) -> dict[str, Path]:
     """The longest path of each variant that stays in it and in what is below it."""
     arcs: dict[str, Arcs] = {}
     paths = {}
-    for variant in design.apart():  # submodules first
+    for variant in design.apart():  # submodules first; one that is missing is an end
+        if variant.name not in mapped:
+            continue
         netlist = mapped[variant.name].netlist()
         paths[variant.name] = longest_path(netlist, arcs)
         arcs[variant.name] = module_arcs(netlist, arcs)
