@@ -38,6 +38,8 @@ _PARTIAL = -12
 """Less, for a band of a mean that is not the last."""
 _FETCH = 2
 """From the first request for parameters to their use, without the words themselves."""
+_TO_RELEASE = 12
+"""From the cycle of a vector's last pixel to the end of the use of its biases and factors."""
 _MIN_PASS = 4
 """Between two additions to one accumulator."""
 _MIN_PASS_AVERAGE = 8
@@ -98,8 +100,7 @@ def _prologue(work: Work, every: Sequence[Vector], chunks: Sequence[tuple[_Chunk
     begin = first.row_reads(0) if work.mode == Mode.CONV else 1
     head = -(-work.head_bytes // device.lanes_in)
     records = work.records and (work.mode != Mode.MEAN or work.final)
-    few = work.mode == Mode.WINDOW and chunks[-1][0].pixels * work.positions < first.records
-    if (work.rivals is not None and (head or records)) or (few and records):
+    if (work.rivals is not None and (head or records)) or (records and _too_soon(work, every, chunks[-1][0])):
         return begin + _contended(work, every, chunks, begin, head, _result_words(device))
     if (work.scale or work.mode == Mode.AVERAGE) and head:
         begin = max(begin, head + _FETCH)
@@ -109,6 +110,14 @@ def _prologue(work: Work, every: Sequence[Vector], chunks: Sequence[tuple[_Chunk
     before = _before_last(work, first, chunks[0][0])
     waits = max(0, needed + _FETCH - begin - before) if needed else 0
     return begin + waits
+
+
+def _too_soon(work: Work, every: Sequence[Vector], chunk: _Chunk) -> bool:
+    """Whether vectors may be over before the records of those behind them are there, of which few are held."""
+    if work.mode not in (Mode.CONV, Mode.WINDOW):
+        return False
+    ends = (every[0], every[-1])  # those between take as long as the first, or longer where they lie across words
+    return min(_before_last(work, v, chunk) + _last_pass(work, v, chunk) for v in ends) < every[0].records + 10
 
 
 def _contended(
@@ -129,7 +138,8 @@ def _contended(
     head_banks = np.zeros(head, np.intp) if rivals is None else rivals.head(head)
     records = (np.zeros(words, np.intp) if rivals is None else rivals.records(c, words) for c, words in needed)
     first = Pass(begin, list(_weight_reads(work, every[0], 0)))
-    return parameter_waits(chain([first], _passes(work, every, chunks, result_words)), head_banks, records)
+    passes = _passes(work, every, chunks, result_words)
+    return parameter_waits(chain([first], passes), head_banks, records)
 
 
 def _passes(work: Work, every: Sequence[Vector], chunks: Sequence[_Chunk], result_words: int) -> Iterator[Pass]:
@@ -146,8 +156,12 @@ def _passes(work: Work, every: Sequence[Vector], chunks: Sequence[_Chunk], resul
                 reads = [*_pixel_reads(work, v, pixels, index, stride), *_weight_reads(work, behind, place)]
                 if last:
                     reads += _second_reads(work, v, pixels, stride, result_words)
-                cycles = _last_pass(work, v, chunk) if last else _pass(work, v, chunk, index)
-                yield Pass(cycles, reads, number if last else None, early)
+                if not last:
+                    yield Pass(_pass(work, v, chunk, index), reads, needs_head=early)
+                    continue
+                slots = chunk.pixels + chunk.primes * v.paired(index)
+                released = (slots - 1) * stride + _TO_RELEASE + _SCALE * work.scale
+                yield Pass(_last_pass(work, v, chunk), reads, number, early, released)
             number += work.mode != Mode.MEAN
         pixel += chunk.pixels
 

@@ -26,8 +26,6 @@ _TO_USE = 4
 """From a word's read to the first pass that may use it."""
 _SETS = 4
 """Vectors whose biases and factors are held."""
-_TO_RELEASE = 11
-"""From the end of a vector's last pass to the end of their use."""
 
 
 class Streams(Protocol):
@@ -78,6 +76,8 @@ class Pass:
     vector: int | None = None
     """The vector whose last pass it is: it needs the head and that vector's records."""
     needs_head: bool = False
+    released: int = 0
+    """Of a vector's last pass, the cycle in which the vector's biases and factors are let go, counted from the begin."""
 
 
 def parameter_waits(passes: Iterable[Pass], head: Banks, records: Iterator[Banks]) -> int:
@@ -95,10 +95,10 @@ def parameter_waits(passes: Iterable[Pass], head: Banks, records: Iterator[Banks
             waits, now = waits + late, now + late
         for reads in one.reads:
             port.taken.update(reads.taken(now))
+        if one.vector is not None:
+            port.releases.append(now + one.released)
         now += one.cycles
         port.read_until(now)
-        if one.vector is not None:
-            port.releases.append(now + _TO_RELEASE)
     return waits
 
 

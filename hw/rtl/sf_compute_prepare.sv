@@ -362,7 +362,7 @@ module sf_compute_prepare
   assign weights_offset = weights_slot * weights_row;
   assign weights_rows = 17'(weights_slot) + 17'(channel1 - channel0) < 17'(compute.weights_ring)
                       ? weights_slot + channel1 - channel0 : compute.weights_ring;
-  assign weights_end = 48'(compute.weights_base) + 48'(weights_rows * weights_row);
+  assign weights_end = 48'(compute.weights_base) + 48'(weights_rows) * 48'(weights_row);
 
   function automatic logic [15:0] clip(input logic [32:0] value, input logic [15:0] limit);
     return value > 33'(limit) ? limit : value[15:0];
