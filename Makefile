@@ -21,7 +21,7 @@ help:
 	@echo "make lint     ruff, mypy, the import contracts and rtl-lint"
 	@echo "make rtl-lint Verilator's lint of the RTL, every warning on"
 	@echo "make synth    yosys maps the RTL to UltraScale: resources, paths, what kcu1500 would take"
-	@echo "make nightly  the tests marked nightly and the benchmark scripts"
+	@echo "make nightly  the tests marked nightly, the benchmark scripts and synth"
 	@echo "make clean    remove $(VENV) and what tests and builds leave behind"
 
 # A stamp is older than pyproject.toml only when the dependencies may have changed.
@@ -64,6 +64,7 @@ lint: $(VENV)/.tests-installed rtl-lint
 nightly: $(VENV)/.tests-installed compiler
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m nightly
 	set -e; for script in $(BENCHMARKS); do $(BIN)/python $$script; done
+	$(MAKE) synth
 
 clean:
 	rm -rf $(VENV) dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
