@@ -137,7 +137,7 @@ class Maker:
             if self.shallow:
                 s["x_channels"] = self.upto(1, self.lanes // 2)
             elif rng.random() < 0.3:
-                s["groups"] = self.upto(2, 4)
+                s["groups"] = self.pick(self.upto(2, 4), self.upto(5, 40))
                 s["x_channels"] = s["groups"] * self.upto(1, max(1, 2 * self.lanes // s["groups"]))
                 s["out_channels"] = s["groups"] * self.upto(1, max(1, 3 * self.device.lanes_out // s["groups"]))
         if kind == ComputeKind.RESIZE:

@@ -178,7 +178,7 @@ def test_tokens_in_bulk(seed):
         others = [e for e in Engine if e is not giver]
         for place, taker in enumerate(others):
             given = r.choice([0xFFFF, r.randrange(0x10000), r.randrange(0x10000)])
-            parts = sorted(r.randint(0, given) for _ in range(20))
+            parts = sorted(r.randint(0, given) for _ in range(r.choice([0, 3, 20])))
             back = [e for e in Engine if e is not taker].index(giver)
             words.append(sync(giver, signal=(given, 0) if place == 0 else (0, given)))
             taken = np.diff([0, *parts, given]).tolist()
