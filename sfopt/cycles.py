@@ -61,7 +61,7 @@ def compute_cycles(work: Work, device: Device) -> int:
     chunks = _chunks(work, last, device)
     body = sum(count * _chunk_cycles(work, kinds, each) for each, count in chunks)
     end, _ = chunks[-1]
-    body -= _last_pass(work, last, end) - _results(work, last, end)  # nothing is behind it
+    body -= _last_pass(work, last, end) - _results(work, last, end) + last.spare  # nothing is behind it
     if work.mode == Mode.MEAN and not work.final:  # nothing is written, and nothing waits for that
         body += _PARTIAL - (last.words - 1)
         return _PIPELINE + _prologue(work, every, chunks, device) + body + _SCALE * work.scale

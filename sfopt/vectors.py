@@ -28,6 +28,8 @@ class Vector:
     """Channels: of lane 0, and how many lanes have one."""
     seconds: int
     """Words of the second operand that it touches."""
+    spare: int = 0
+    """CONV: of those cycles, how many a second operand needs more than the result."""
     shifted: bool = False
     """CONV: whether its group's channels begin inside a word, so that a row of weights takes two reads."""
     columns: tuple[tuple[int, ...], ...] = ()
@@ -102,7 +104,7 @@ def _tile(
     lanes_out: int,
 ) -> Vector:
     shift = group * depth % lanes_in
-    words = _touched(out_channel + at, end - at, lanes_in)
+    written = words = _touched(out_channel + at, end - at, lanes_in)
     if binary:
         words = max(words, _touched(at, end - at, lanes_in))
     rows = lanes_out * (2 if shift else 1)
@@ -115,6 +117,7 @@ def _tile(
         at,
         end - at,
         _touched(at, end - at, lanes_in),
+        words - written,
         shift > 0,
     )
 

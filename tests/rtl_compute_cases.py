@@ -132,6 +132,8 @@ class Maker:
                 s["out_height" if axis == "h" else "out_width"] = (size + low + high - extent) // stride + 1
             if kind == ComputeKind.AVERAGE_POOL:
                 s["include_pad"] = self.upto(0, 1)
+                if (s["kernel_h"], s["kernel_w"]) == (s["x_height"], s["x_width"]):
+                    raise NoRoomError  # could be a global mean
         if kind == ComputeKind.CONV:
             s["out_channels"] = self.pick(self.upto(1, 3 * self.device.lanes_out), self.device.lanes_out)
             if self.shallow:
