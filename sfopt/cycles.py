@@ -10,7 +10,7 @@ of the vector that needs them; only the first vector waits for them, unless vect
 something that streams lies in the same bank (`rivals.py`).
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, groupby
 
@@ -40,6 +40,8 @@ _FETCH = 2
 """From the first request for parameters to their use, without the words themselves."""
 _TO_RELEASE = 12
 """From the cycle of a vector's last pixel to the end of the use of its biases and factors."""
+_SHORT = 10
+"""Vectors that take more cycles than their records have words, by so many, never wait for these: those of four are held."""
 _MIN_PASS = 4
 """Between two additions to one accumulator."""
 _MIN_PASS_AVERAGE = 8
@@ -64,10 +66,10 @@ def compute_cycles(work: Work, device: Device) -> int:
     body -= _last_pass(work, last, end) - _results(work, last, end) + last.spare  # nothing is behind it
     if work.mode == Mode.MEAN and not work.final:  # nothing is written, and nothing waits for that
         body += _PARTIAL - (last.words - 1)
-        return _PIPELINE + _prologue(work, every, chunks, device) + body + _SCALE * work.scale
+        return _PIPELINE + _prologue(work, every, kinds, chunks, device) + body + _SCALE * work.scale
     averages = (_AVERAGE + _result_words(device) + last.words - 1) * (work.mode == Mode.AVERAGE)
     extra = _SCALE * work.scale + _BINARY * work.binary + averages
-    return _PIPELINE + _prologue(work, every, chunks, device) + body + extra
+    return _PIPELINE + _prologue(work, every, kinds, chunks, device) + body + extra
 
 
 def _result_words(device: Device) -> int:
@@ -94,13 +96,19 @@ def _chunks(work: Work, vector: Vector, device: Device) -> list[tuple[_Chunk, in
     return [(kind, len(list(same))) for kind, same in groupby(each)]
 
 
-def _prologue(work: Work, every: Sequence[Vector], chunks: Sequence[tuple[_Chunk, int]], device: Device) -> int:
+def _prologue(
+    work: Work,
+    every: Sequence[Vector],
+    kinds: Iterable[Vector],
+    chunks: Sequence[tuple[_Chunk, int]],
+    device: Device,
+) -> int:
     """Cycles before the first pass, and those that last passes wait for their parameters."""
     first = every[0]
     begin = first.row_reads(0) if work.mode == Mode.CONV else 1
     head = -(-work.head_bytes // device.lanes_in)
     records = work.records and (work.mode != Mode.MEAN or work.final)
-    if (work.rivals is not None and (head or records)) or (records and _too_soon(work, every, chunks[-1][0])):
+    if (work.rivals is not None and (head or records)) or (records and _too_soon(work, kinds, chunks[-1][0])):
         return begin + _contended(work, every, chunks, begin, head, _result_words(device))
     if (work.scale or work.mode == Mode.AVERAGE) and head:
         begin = max(begin, head + _FETCH)
@@ -112,12 +120,11 @@ def _prologue(work: Work, every: Sequence[Vector], chunks: Sequence[tuple[_Chunk
     return begin + waits
 
 
-def _too_soon(work: Work, every: Sequence[Vector], chunk: _Chunk) -> bool:
+def _too_soon(work: Work, kinds: Iterable[Vector], chunk: _Chunk) -> bool:
     """Whether vectors may be over before the records of those behind them are there, of which few are held."""
     if work.mode not in (Mode.CONV, Mode.WINDOW):
         return False
-    ends = (every[0], every[-1])  # those between take as long as the first, or longer where they lie across words
-    return min(_before_last(work, v, chunk) + _last_pass(work, v, chunk) for v in ends) < every[0].records + 10
+    return any(_before_last(work, v, chunk) + _last_pass(work, v, chunk) < v.records + _SHORT for v in kinds)
 
 
 def _contended(
@@ -154,11 +161,10 @@ def _passes(work: Work, every: Sequence[Vector], chunks: Sequence[_Chunk], resul
                 behind, place = (every[(at + 1) % len(every)], 0) if last else (v, index + 1)
                 stride = _result_cycles(work, v) if last else 1
                 reads = [*_pixel_reads(work, v, pixels, index, stride), *_weight_reads(work, behind, place)]
-                if last:
-                    reads += _second_reads(work, v, pixels, stride, result_words)
                 if not last:
                     yield Pass(_pass(work, v, chunk, index), reads, needs_head=early)
                     continue
+                reads += _second_reads(work, v, pixels, stride, result_words)
                 slots = chunk.pixels + chunk.primes * v.paired(index)
                 released = (slots - 1) * stride + _TO_RELEASE + _SCALE * work.scale
                 yield Pass(_last_pass(work, v, chunk), reads, number, early, released)

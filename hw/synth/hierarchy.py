@@ -107,12 +107,12 @@ def cut(text: str, top: str) -> Design:
         for line in bodies[place].splitlines():
             if line.lstrip().startswith(("attribute \\src ", "attribute \\hdlname ")):
                 continue
-            cell = CELL.match(line)
+            cell, kept = CELL.match(line), line
             if cell and cell[1] in bodies:
                 child = visit(cell[1])
                 children[child] += 1
-                line = f"  cell \\{child} {cell[2]}"  # noqa: PLW2901
-            lines.append(MADE_UP.sub(lambda m: numbers.setdefault(m[0], f"$n${len(numbers)}"), line))
+                kept = f"  cell \\{child} {cell[2]}"
+            lines.append(MADE_UP.sub(lambda m: numbers.setdefault(m[0], f"$n${len(numbers)}"), kept))
         body = "\n".join(lines) + "\n"
         module = place.removeprefix("\\").split("$")[0]
         name = f"{module}__{hashlib.sha256(body.encode()).hexdigest()[:12]}"
