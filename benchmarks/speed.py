@@ -2,9 +2,9 @@
 
     python benchmarks/speed.py [--cache DIR] [--out DIR] [--run NAME] [NETWORK ...]
 
-Each network runs in a process of its own. A thread looks a hundred times a second at what the flow is doing and gives the time since
-its last look to the innermost Python function, so a library's C code counts for the function that called it. The operating system
-tells the peak memory of each stage. Results go under the run's name into `speed.json`, beside the runs that are there already;
+Each network runs in a process of its own. A thread looks a hundred times a second at what the flow is doing and gives the time
+since its last look to the innermost Python function, so a library's C code counts for the function that called it. The
+operating system tells the peak memory of each stage. Results go under the run's name into `speed.json`, beside the runs that are there already;
 `speed.md` shows all runs side by side.
 """
 
@@ -116,9 +116,8 @@ def page(data: dict[str, Any]) -> str:
         for stage in next(iter(runs.values()))["stages"]:
             cells = [_pair(r["stages"][stage]["seconds"], r["stages"][stage]["peak_bytes"]) for r in runs.values()]
             lines.append(f"| {stage} | {' | '.join(cells)} |")
-        lines.append(
-            f"| **all** | {' | '.join(_pair(r['wall_s'], max(s['peak_bytes'] for s in r['stages'].values())) for r in runs.values())} |"
-        )
+        whole = [_pair(r["wall_s"], r["peak_bytes"]) for r in runs.values()]
+        lines.append(f"| **all** | {' | '.join(whole)} |")
         lines.append("")
         for label, r in runs.items():
             found = ", ".join(f"{name} {value:,} (bound {bound:,})" for name, value, bound in r["objectives"])

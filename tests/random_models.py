@@ -452,7 +452,7 @@ def random_model(seed: int, limits: Limits = SMALL) -> RandomModel:
 
 def _finished(g: _Moves, seed: int) -> RandomModel:
     last = g.made[-1]
-    if last in g.sources:
+    if last in g.sources or not any(node.op_type == "Conv" for node in g.m.nodes):
         last = g.keep(g.same(last, 3))
     read = {n for node in g.m.nodes for n in node.input}
     unread = [n for n in g.sources if n not in read]
