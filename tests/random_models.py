@@ -384,7 +384,7 @@ class _Moves(Grower):
         """A classifier over the flattened map."""
         c, h, w = self.shapes[x]
         features = c * h * w
-        if features > 4000 or self.clamped:
+        if features > 4000 or max(h, w) > 63 or self.clamped:  # no kernel is larger
             x, features = self.mean(x), c
         flat = (
             self.m.add("Flatten", x)

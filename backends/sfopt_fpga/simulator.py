@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from sfopt.arithmetic.rounding import Int8Array
 from sfopt.cost import Moved
+from sfopt.errors import ProgramError
 from sfopt_fpga.compute import Band, Computer, compute_span
 from sfopt_fpga.dram import Dram
 from sfopt_fpga.host_call import HostFunction, call_host, fitting
@@ -32,7 +33,10 @@ from sfopt_fpga.timing import (
 )
 from sfopt_fpga.transfer import transfer_moved, transfer_rows, transfer_span
 
-__all__ = ["SimulationResult", "simulate"]
+__all__ = ["MOST_SRAM_BYTES", "SimulationResult", "simulate"]
+
+MOST_SRAM_BYTES = 1 << 27
+"""Twice what instructions can name at 64 lanes."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +74,10 @@ def simulate(
 
 class _Machine:
     def __init__(self, program: Program, host: HostFunction | None, *, capture: bool) -> None:
+        if program.device.sram_bytes > MOST_SRAM_BYTES:
+            raise ProgramError(
+                f"a scratchpad of {program.device.sram_bytes} bytes, the simulator holds {MOST_SRAM_BYTES} at most"
+            )
         self.program, self.host = program, host
         self.dram, self.scratchpad = Dram(program), Scratchpad(program.device)
         self.computer, self.order = Computer(self.scratchpad), Order()
