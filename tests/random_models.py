@@ -145,7 +145,9 @@ class _Moves(Grower):
         if (h, w) == (1, 1):
             return self.binary("Add", x, self.conv(x, c))
         self.host |= {"Add"}
-        if x in self.sources:  # the host adds to the input, and may do so in the input's own layout: then it has the mean as well
+        if (
+            x in self.sources
+        ):  # the host adds to the input, and may do so in the input's own layout: then it has the mean as well
             self.host |= {"GlobalAveragePool", "ReduceMean"}
         return self.binary("Add", x, self.conv(self.mean(x), c))
 

@@ -37,6 +37,8 @@ __all__ = ["MOST_SRAM_BYTES", "SimulationResult", "simulate"]
 
 MOST_SRAM_BYTES = 1 << 27
 """Twice what instructions can name at 64 lanes."""
+MOST_TRACED_BYTES = 1 << 30
+"""Of one tensor."""
 
 
 @dataclass(frozen=True)
@@ -148,6 +150,10 @@ class _Capture:
             return
         channel = band.channel - step.fields["out_channel"] + trace.channel_offset
         shape = (setup["out_height"], setup["out_width"], trace.channel_offset + setup["out_channels"])
+        if np.prod(shape, dtype=object) > MOST_TRACED_BYTES:
+            raise step.fault(
+                f"`{trace.tensor}` of shape {shape} is more than the simulator keeps, {MOST_TRACED_BYTES} bytes"
+            )
         known = self.tensors.get(trace.tensor)
         if known is None:
             known = np.zeros(shape, np.int8)
