@@ -8,7 +8,7 @@ from sfopt_fpga.isa import LOOP_BODY_WORDS, Axis, Opcode, decode
 
 __all__ = ["MOST_INSTRUCTIONS", "Step", "rows_of", "run_sequence"]
 
-MOST_INSTRUCTIONS = 1 << 21
+MOST_INSTRUCTIONS = 1 << 20
 """Executions of all instructions and tokens of all SYNCs, together: damaged loop counts are no reason to run for days."""
 
 _DEEPEST = 3
