@@ -1,10 +1,10 @@
 """SETUP and COMPUTE words of one group, without tokens: geometry, post-processing, and where the operands lie."""
 
+from sfopt.constant_blocks import first_operand, quant_of
 from sfopt.cost import TABLE_BYTES
 from sfopt.graph import Op
 from sfopt.groups import Kind, Piece
 from sfopt.plan import Role
-from sfopt_fpga.constants import first_operand, quant_of
 from sfopt_fpga.isa import Binary, ComputeKind, Opcode
 from sfopt_fpga.operands import Operands
 from sfopt_fpga.tokens import Word

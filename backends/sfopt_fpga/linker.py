@@ -3,10 +3,11 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from sfopt.constant_blocks import quant_of
 from sfopt.device import Device
 from sfopt.groups import Group, Network
 from sfopt.plan import Category, Plan
-from sfopt_fpga.constants import build_image, quant_of
+from sfopt_fpga.constants import build_image
 from sfopt_fpga.isa import WORD_BYTES, encode
 from sfopt_fpga.program import HostCall, Port, Program, Region, Trace, align
 from sfopt_fpga.tokens import Word
