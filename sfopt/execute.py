@@ -105,7 +105,7 @@ def dense_inputs(network: Network, inputs: Arrays) -> dict[str, npt.NDArray[np.i
         value = np.asarray(inputs[name])
         if value.dtype != np.int8 or value.shape != shape:
             raise UsageError(f"input `{name}` is {value.dtype}{value.shape}, needs int8{shape}")
-        found[name] = channels_last(value)
+        found[name] = channels_last(value.astype(np.int8))
     return found
 
 
