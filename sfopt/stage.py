@@ -1,6 +1,6 @@
 """A plan read for execution: where each segment finds its maps and constants, and what it moves when.
 
-`stages` gives one `Stage` for each segment, in order. A backend that does, stage by stage, what `Stage` and `Member` say executes
+`Stage.of` gives one stage for each segment, in order. A backend that does, stage by stage, what `Stage` and `Member` say executes
 the plan; the order within a stage is
 
 1. constants of its own members that no earlier stage brought, and maps that arrive whole;
@@ -14,7 +14,7 @@ the plan; the order within a stage is
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TypeVar
+from typing import Self
 
 from sfopt.cost import Constant, constants, folds_input
 from sfopt.device import Device
@@ -23,9 +23,7 @@ from sfopt.places import first_channels
 from sfopt.plan import Buffer, Feed, Plan, Role, Run, Segment, WeightMode
 from sfopt.rows import RowSchedule, rows_to_run
 
-__all__ = ["Member", "Stage", "stages"]
-
-Read = TypeVar("Read", bound="Stage")
+__all__ = ["Member", "Stage"]
 
 
 @dataclass(frozen=True)
@@ -42,6 +40,13 @@ class Stage:
     first_channels: Mapping[str, int]
     """Resident map -> channel of its buffer's pixels where it begins."""
     step: int
+
+    @classmethod
+    def of(cls, plan: Plan, network: Network, device: Device) -> tuple[Self, ...]:
+        """The segments of a valid plan for `network` on `device`, in order."""
+        buffers, in_dram = {b.name: b for b in plan.buffers}, frozenset(d.tensor for d in plan.dram)
+        begins = first_channels(plan, network)
+        return tuple(cls(plan, network, device, buffers, in_dram, begins, step) for step in range(len(plan.segments)))
 
     @property
     def segment(self) -> Segment:
@@ -207,10 +212,3 @@ class Member:
     def constant_buffer(self, role: Role) -> Buffer | None:
         """Where its weights or parameters are, if it has any."""
         return self.stage.buffers.get(f"{self.stage.step}:{self.group.name}.{role.value}")
-
-
-def stages(plan: Plan, network: Network, device: Device, kind: type[Read] = Stage) -> tuple[Read, ...]:  # type: ignore[assignment]
-    """The segments of a valid plan for `network` on `device`, in order; as `kind`, where a backend has more to say about each."""
-    buffers, in_dram = {b.name: b for b in plan.buffers}, frozenset(d.tensor for d in plan.dram)
-    begins = first_channels(plan, network)
-    return tuple(kind(plan, network, device, buffers, in_dram, begins, step) for step in range(len(plan.segments)))

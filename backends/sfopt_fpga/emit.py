@@ -13,7 +13,6 @@ from sfopt.device import Device
 from sfopt.errors import InternalError, ProgramError
 from sfopt.groups import Group, Kind, Network
 from sfopt.plan import Plan
-from sfopt.stage import stages
 from sfopt_fpga.expose import exposed_maps, with_all_in_dram
 from sfopt_fpga.isa import LOOP_BODY_WORDS, Axis, Engine, Opcode
 from sfopt_fpga.kernels import compute_word, setup_word
@@ -46,7 +45,7 @@ class _Writer:
         self.spans: list[tuple[int, int]] = []
         self.host_groups: list[Group] = []
         self.traces: list[tuple[Word, str, int]] = []
-        self.stages = stages(plan, network, device, Stage)
+        self.stages = Stage.of(plan, network, device)
         self.members = tuple(tuple(Operands(s, g) for g in s.groups if g.kind is not Kind.HOST) for s in self.stages)
 
     def write(self) -> Draft:
