@@ -30,7 +30,7 @@ class TestFpga(BackendConformance):
 
 
 class TestC(BackendConformance):
-    backend = CBackend(flags=("-std=c99", "-O0"))
+    backend = "c"
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)

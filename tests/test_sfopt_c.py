@@ -29,6 +29,7 @@ from sfopt.traffic import bytes_per_tensor
 from sfopt_c import CBackend, CModel, emit, kernels
 from sfopt_c.kernels import kernel_text
 from sfopt_c.text import comment, string
+from sfopt_c.toolchain import find_compiler
 
 STRICT = ("-std=c99", "-Wall", "-Wextra", "-Wpedantic", "-Werror")
 SANITIZED = (*STRICT, "-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
@@ -224,6 +225,13 @@ def test_without_a_compiler_one_line_says_so(
     monkeypatch.setenv("CC", "no-such-compiler")
     with pytest.raises(UsageError, match="CC names `no-such-compiler`, which is not on PATH"):
         replace(model_of(digits)).run(zeros(digits))
+
+
+def test_cc_may_have_options(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CC", "cc -DMODEL_UNUSED=1")
+    command, option = find_compiler()
+    assert command == shutil.which("cc")
+    assert option == "-DMODEL_UNUSED=1"
 
 
 def test_the_program_is_removed_with_its_model() -> None:

@@ -121,12 +121,13 @@ class BackendConformance:
         """The case compiled, once for all tests of the class; a refused case is skipped."""
         if case.name in self.refuses:
             pytest.skip("the backend refuses this case")
-        return _compiled_once(type(self), case)
+        key = type(self), case.name
+        if key not in _compiled:
+            _compiled[key] = self._compile(case)
+        return _compiled[key]
 
 
-@cache
-def _compiled_once(suite: type[BackendConformance], case: Case) -> Compiled:
-    return suite()._compile(case)
+_compiled: dict[tuple[type[BackendConformance], str], Compiled] = {}
 
 
 @cache
