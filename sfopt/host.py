@@ -19,7 +19,6 @@ Arrays = Mapping[str, npt.NDArray[np.generic]]
 
 _REASONS: Mapping[str, str] = {
     "ArgMax": "classification results are picked on the host",
-    "ConvTranspose": "the accelerator has no transposed convolution",
     "DequantizeLinear": "turns int8 back into float where the network's results leave the accelerator",
     "LogSoftmax": "needs exponentials and sums in float",
     "MatMul": "multiplies two computed tensors, or weights that are not quantised",

@@ -113,7 +113,7 @@ def _is_for_accelerator(graph: Graph, op: Op) -> bool:
     if feature_map_shape(graph.tensor(op.output).shape) is None or graph.tensor(op.output).dtype != "float32":
         return False
     computed = [name for name in op.inputs if name and not graph.tensor(name).is_constant]
-    if op.op_type == "Conv" or op.op_type in _DENSE:
+    if op.op_type in ("Conv", "ConvTranspose") or op.op_type in _DENSE:
         return len(computed) == 1 and computed[0] == op.inputs[0]
     if op.op_type == "Concat":
         (axis,) = op.ints("axis")
