@@ -8,6 +8,11 @@ _ROWS = (
         "convolution group",
         "2-D; any kernel up to 63, stride, dilation and groups; constant weights",
     ),
+    (
+        "ConvTranspose",
+        "convolution group",
+        "2-D; any kernel, stride, dilation and groups; a convolution for each phase of the output: no zeros between pixels",
+    ),
     ("Gemm, MatMul, QGemm, QLinearMatMul", "convolution group", "constant weights: a 1 x 1 (or whole-map) convolution"),
     ("BatchNormalization", "folded", "into the convolution before it, else a 1 x 1 depthwise convolution"),
     (

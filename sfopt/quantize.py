@@ -6,7 +6,7 @@ calibration samples. Only operators that the accelerator runs are quantised: wha
 
 import logging
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Sized
+from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -77,7 +77,7 @@ def quantize(model: bytes, calibration: Iterable[Sample], progress: Callable[[in
             extra_options={
                 "ForceQuantizeNoInputCheck": True,
                 "MinimumRealRange": MINIMUM_RANGE,
-                "TensorQuantOverrides": _exact_factors(graph),
+                "TensorQuantOverrides": {**_exact_factors(graph), **_single_scales(graph, names)},
             },
         )
         data = target.read_bytes()
@@ -141,6 +141,15 @@ def _exact_factors(graph: Graph) -> dict[str, list[dict[str, Any]]]:
     """Every such number as its own scale: its integer is then 1 or -1, and nothing is rounded."""
     factors = dict(f for op in graph.ops if (f := _factor(graph, op)) is not None)
     return {name: [{"scale": np.float32(abs(k)), "zero_point": np.int8(0)}] for name, k in factors.items()}
+
+
+def _single_scales(graph: Graph, names: Sequence[str]) -> dict[str, list[dict[str, Any]]]:
+    """Weights of grouped transposed convolutions get one scale: an axis of theirs has the outputs of one group, a scale for each of
+    these would be several groups' at once, and onnxruntime.quantization cannot match biases with them.
+    """
+    ops = (graph.ops_by_name[name] for name in names)
+    grouped = (op for op in ops if op.op_type == "ConvTranspose" and op.ints("group") != (1,))
+    return {op.inputs[1]: [{"symmetric": True}] for op in grouped}
 
 
 def _clips_around_zero(op: Op) -> bool:

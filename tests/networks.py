@@ -76,7 +76,14 @@ class GraphBuilder:
         return self._op("QLinearConv", (x, w), (1, channels, rows, columns), attributes)
 
     def conv_transpose(
-        self, x: str, channels: int, kernel: tuple[int, int], stride: tuple[int, int], *, group: int = 1, **changes: Attribute
+        self,
+        x: str,
+        channels: int,
+        kernel: tuple[int, int],
+        stride: tuple[int, int],
+        *,
+        group: int = 1,
+        **changes: Attribute,
     ) -> str:
         """A transposed convolution of any geometry with bias; pads (t, l, b, r) are cut off, below 0 the output has more."""
         depth, height, width = self.shape(x)

@@ -130,7 +130,7 @@ def _concat(b: GraphBuilder) -> list[str]:
 
 
 def _decoder(b: GraphBuilder) -> list[str]:
-    """A way up by transposed convolutions: kernels equal to the stride, longer, shorter, depthwise, in groups; joined by concats."""
+    """A way up by transposed convolutions, kernels longer and shorter than the stride, depthwise, in groups, joined by concats."""
     skips = [b.relu(b.conv(b.input(3, 18, 14), 10, 3))]
     skips.append(b.relu(b.conv(b.max_pool(skips[0]), 18, 3)))
     x = b.relu(b.conv(b.max_pool(skips[1], 3, 2, 1), 20, 3))

@@ -1,20 +1,27 @@
-"""Transposed convolutions: their phases against the definition, the oracle against a scatter, and whole programs against the oracle."""
+"""Transposed convolutions: phases against the definition, the oracle against a scatter, programs against the oracle."""
+
+from pathlib import Path
 
 import numpy as np
 import pytest
-import sfopt_ort
+from brute_force import TooManyCasesError, optimum
+from checked import proven_levels
 from emit_cases import DEVICE, Case, random_choice, residencies
 from hypothesis import given
 from hypothesis import strategies as st
+from models import ModelBuilder
 from naive_plan import Choice, naive_plan
+from small_cases import transposed_case
 from transposed_networks import transposed_network
 
-from sfopt.allocate import plan
+import sfopt_ort
+from sfopt.allocate import OBJECTIVES, Switches, plan
 from sfopt.check import check_plan
 from sfopt.cost import group_macs
 from sfopt.errors import InfeasibleError
 from sfopt.groups import FeatureMap, Group, Kind, Network, Piece, Window
 from sfopt.phases import NO_TAP, axis_phases, kernel_positions, phases
+from sfopt.pipeline import Options, optimize
 from sfopt.rows import rows_padded, rows_read
 from sfopt_fpga.isa import Opcode, decode
 
@@ -42,7 +49,9 @@ def test_phases_read_what_the_definition_says(axis: tuple[int, int, int, int], h
 
 
 @given(axes, st.integers(1, 9), st.integers(0, 30), st.integers(1, 12))
-def test_rows_read_are_those_of_the_phases(axis: tuple[int, int, int, int], height: int, start: int, count: int) -> None:
+def test_rows_read_are_those_of_the_phases(
+    axis: tuple[int, int, int, int], height: int, start: int, count: int
+) -> None:
     kernel, stride, dilation, pad = axis
     window = Window((kernel, 1), (stride, 1), (dilation, 1), (pad, 0, 0, 0), transposed=True)
     group = Group(0, Kind.CONV, "op", (Piece("x"),), "y", window)
@@ -119,7 +128,9 @@ def test_no_multiplication_is_wasted_but_those_without_a_tap(seed: int) -> None:
     network = transposed_network(seed)
     for group in (g for g in network.groups if g.window.transposed):
         kernel = group.window.kernel[0] * group.window.kernel[1]
-        used = [(r, c) for p in phases(group.window) for r in p.rows.taps for c in p.columns.taps if NO_TAP not in (r, c)]
+        used = [
+            (r, c) for p in phases(group.window) for r in p.rows.taps for c in p.columns.taps if NO_TAP not in (r, c)
+        ]
         assert len(used) == len(set(used)) == kernel <= kernel_positions(group.window)
         x, depthwise = network.maps[group.pieces[0].tensor], group.kind is Kind.DEPTHWISE
         out = network.maps[group.output]
@@ -127,8 +138,74 @@ def test_no_multiplication_is_wasted_but_those_without_a_tap(seed: int) -> None:
         assert 0 <= group_macs(network, group) <= out.size_bytes * depth * kernel
 
 
+def compare(seeds: range, objective: str) -> tuple[int, int]:
+    """How many cases of at most four groups were compared with enumeration, and how many of them had a plan."""
+    compared = feasible = 0
+    for seed in seeds:
+        network, device = transposed_case(seed)
+        if len(network.groups) > 4:
+            continue
+        try:
+            expected = optimum(network, device, OBJECTIVES[objective], nodes=20_000, in_place=True, side_by_side=True)
+        except TooManyCasesError:
+            continue
+        assert proven_levels(network, device, Switches(), objective) == expected, f"seed {seed}"
+        compared += 1
+        feasible += expected is not None
+    return compared, feasible
+
+
+@pytest.mark.parametrize("objective", ["traffic", "latency"])
+def test_plans_are_those_of_enumeration(objective: str) -> None:
+    compared, feasible = compare(range(80), objective)
+    assert compared >= 40
+    assert feasible >= 20
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("objective", ["traffic", "latency"])
+@pytest.mark.parametrize("block", range(10))
+def test_so_are_many(block: int, objective: str) -> None:
+    compare(range(1000 + 100 * block, 1100 + 100 * block), objective)
+
+
 def test_a_program_has_a_phase_for_each_phase() -> None:
     network = transposed_network(0)
     program = Case(network).check(naive_plan(network, DEVICE, Choice(resident=frozenset())))
     wanted = sum(len(phases(g.window)) for g in network.groups if g.window.transposed)
     assert [decode(w)[0] for w in program.words].count(Opcode.PHASE) == wanted
+
+
+FLOAT_FORMS = {
+    "as long as the stride": {"strides": [2, 2]},
+    "longer": {"strides": [2, 2], "pads": [1, 1, 1, 1], "output_padding": [1, 1]},
+    "shorter": {"strides": [4, 5]},
+    "same upper": {"strides": [2, 3], "auto_pad": "SAME_UPPER"},
+    "same lower": {"strides": [2, 3], "auto_pad": "SAME_LOWER"},
+    "valid": {"strides": [2, 1], "auto_pad": "VALID"},
+    "a shape asked for": {"strides": [2, 2], "output_shape": [10, 9]},
+    "a shape asked for, more at the end": {"strides": [2, 2], "output_shape": [10, 9], "auto_pad": "SAME_UPPER"},
+    "asymmetric padding": {"strides": [3, 2], "pads": [2, 0, 1, 1]},
+    "dilated": {"strides": [2, 2], "dilations": [3, 2], "pads": [1, 2, 2, 1]},
+    "in groups": {"strides": [2, 2], "group": 2},
+    "depthwise": {"strides": [2, 2], "group": 6, "pads": [1, 1, 1, 1]},
+}
+
+
+@pytest.mark.parametrize("attributes", FLOAT_FORMS.values(), ids=FLOAT_FORMS)
+def test_every_form_in_onnx_runs_on_the_accelerator(attributes: dict[str, object], tmp_path: Path) -> None:
+    """That no tensor differs from ONNX Runtime's is checked inside; the float model says that the meaning is right."""
+    m, group = ModelBuilder(3), attributes.get("group", 1)
+    x = m.conv(m.input((1, 3, 6, 5)), 3, 6)
+    x = m.add("Relu", m.batch_norm(x, 6))
+    outputs = 6 if group == 6 else 4
+    weights = (m.random_constant(6, outputs // group, 3, 3), m.random_constant(outputs))
+    y = m.add("Relu", m.batch_norm(m.add("ConvTranspose", x, *weights, **attributes), outputs))
+    path = tmp_path / "model.onnx"
+    path.write_bytes(m.build(m.conv(y, outputs, 5)))
+    result = optimize(path, Options(DEVICE))
+    assert [g.kind for g in result.imported.network.groups if g.kind is Kind.HOST] == []
+    assert [g.window.transposed for g in result.imported.network.groups].count(True) == 1
+    assert result.verification is not None
+    assert result.verification.deviation is not None
+    assert result.verification.deviation.sqnr_db > 20
