@@ -7,12 +7,13 @@ output rows needs. Cycles follow the machine of `docs/machine.md`; the instructi
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import product
 
 from sfopt.cycles import compute_cycles as engine_cycles
 from sfopt.device import Device
 from sfopt.groups import FeatureMap, Group, Kind, Network, Piece
 from sfopt.phases import NO_TAP, Phase, kernel_positions, phases
-from sfopt.rows import RowSchedule
+from sfopt.rows import RowSchedule, phase_schedule
 from sfopt.work import Columns, Mode, Work
 
 __all__ = [
@@ -40,7 +41,6 @@ __all__ = [
     "loop_words",
     "map_row_bytes",
     "padded_bytes",
-    "phase_schedule",
     "piece_cycles",
     "stream_cycles",
     "stream_row_bytes",
@@ -292,11 +292,6 @@ def _transposed_cycles(
     return total
 
 
-def phase_schedule(phase: Phase, rows: RowSchedule, stride: int) -> RowSchedule:
-    """Rows of a phase that are there when these rows of the output are: `first` and `step` are whole phases, or all rows."""
-    return RowSchedule(-(-rows.first // stride), -(-rows.step // stride), phase.rows.rows(rows.total, stride))
-
-
 def _until_the_last(sizes: Iterable[tuple[int, int]]) -> Iterator[tuple[int, int, bool]]:
     """Bands by their number of rows, and whether they bring the last row: only the last of them that brings any does."""
     filled = [(rows, count) for rows, count in sizes if rows]
@@ -383,20 +378,18 @@ def loop_words(groups: Iterable[Group], rereading: int = 0) -> int:
 
 
 def group_macs(network: Network, group: Group) -> int:
-    """Multiply-accumulates of a group's convolution (0 for the other kinds)."""
+    """Multiply-accumulates of a group's convolution, those with padding counted (0 for the other kinds)."""
     if group.kind not in (Kind.CONV, Kind.DEPTHWISE):
         return 0
     out, x = network.maps[group.output], network.maps[group.pieces[0].tensor]
     depth = 1 if group.kind is Kind.DEPTHWISE else x.channels // group.conv_groups
-    if group.window.transposed:
-        (down, across), work = group.window.stride, 0
-        for phase in phases(group.window):
-            pixels = phase.rows.rows(out.height, down) * phase.columns.rows(out.width, across)
-            work += (
-                pixels * sum(tap != NO_TAP for tap in phase.rows.taps) * sum(t != NO_TAP for t in phase.columns.taps)
-            )
-        return work * out.channels * depth
-    return out.size_bytes * group.window.kernel[0] * group.window.kernel[1] * depth
+    if not group.window.transposed:
+        return out.size_bytes * group.window.kernel[0] * group.window.kernel[1] * depth
+    (down, across), places = group.window.stride, 0
+    for phase in phases(group.window):
+        pixels = phase.rows.rows(out.height, down) * phase.columns.rows(out.width, across)
+        places += pixels * sum(NO_TAP not in tap for tap in product(phase.rows.taps, phase.columns.taps))
+    return places * out.channels * depth
 
 
 def constant_bytes(network: Network) -> int:

@@ -7,9 +7,9 @@ some rows of its output is `rows_read`. Rings, availability and band counts foll
 from dataclasses import dataclass
 
 from sfopt.groups import FeatureMap, Group, Kind, Network
-from sfopt.phases import AxisPhase, axis_phases
+from sfopt.phases import AxisPhase, Phase, axis_phases
 
-__all__ = ["RowSchedule", "row_grain", "row_rate", "rows_padded", "rows_read", "rows_to_run"]
+__all__ = ["RowSchedule", "phase_schedule", "row_grain", "row_rate", "rows_padded", "rows_read", "rows_to_run"]
 
 
 @dataclass(frozen=True)
@@ -53,6 +53,11 @@ def row_rate(group: Group) -> tuple[int, int]:
 def row_grain(group: Group) -> int:
     """Rows that a band, and a ring that it is written to, are a multiple of: all phases of a transposed convolution run in each."""
     return group.window.stride[0] if group.window.transposed else 1
+
+
+def phase_schedule(phase: Phase, rows: RowSchedule, stride: int) -> RowSchedule:
+    """Rows of a phase that are there when these rows of the output are: `first` and `step` are multiples of the stride, or all."""
+    return RowSchedule(-(-rows.first // stride), -(-rows.step // stride), phase.rows.rows(rows.total, stride))
 
 
 def rows_padded(group: Group) -> int:

@@ -2,11 +2,12 @@
 
 from dataclasses import dataclass, replace
 
-from sfopt.cost import TABLE_BYTES, padded_bytes, phase_schedule
+from sfopt.cost import TABLE_BYTES, padded_bytes
 from sfopt.graph import Op
 from sfopt.groups import Kind, Piece
 from sfopt.phases import Phase, kernel_positions, phases
 from sfopt.plan import Role
+from sfopt.rows import phase_schedule
 from sfopt_fpga.constants import first_operand, quant_of
 from sfopt_fpga.isa import Binary, ComputeKind, Opcode
 from sfopt_fpga.operands import Operands
@@ -135,11 +136,17 @@ def _window(own: Operands, part: Part) -> dict[str, int]:
     across = (1, 1, 1, 0) if own.folded else (window.kernel[1], window.stride[1], window.dilation[1], window.pads[1])
     if part.phase is not None:
         down, across = ((len(p.taps), 1, p.dilation, p.pad) for p in (part.phase.rows, part.phase.columns))
+    kernel_h, stride_h, dilation_h, pad_top = down
+    kernel_w, stride_w, dilation_w, pad_left = across
     return {
-        **{f"{name}_h": value for name, value in zip(("kernel", "stride", "dilation"), down, strict=False)},
-        **{f"{name}_w": value for name, value in zip(("kernel", "stride", "dilation"), across, strict=False)},
-        "pad_top": down[3],
-        "pad_left": across[3],
+        "kernel_h": kernel_h,
+        "kernel_w": kernel_w,
+        "stride_h": stride_h,
+        "stride_w": stride_w,
+        "dilation_h": dilation_h,
+        "dilation_w": dilation_w,
+        "pad_top": pad_top,
+        "pad_left": pad_left,
         "groups": own.group.conv_groups,
         "x_height": x.height,
         "x_width": x.width,
