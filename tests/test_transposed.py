@@ -1,16 +1,18 @@
 """Transposed convolutions: phases against the definition, the oracle against a scatter, programs against the oracle."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from brute_force import TooManyCasesError, optimum
-from checked import proven_levels
+from checked import claimed, proven_levels
 from emit_cases import DEVICE, Case, random_choice, residencies
 from hypothesis import given
 from hypothesis import strategies as st
 from models import ModelBuilder
 from naive_plan import Choice, naive_plan
+from networks import GraphBuilder
 from small_cases import transposed_case
 from transposed_networks import transposed_network
 
@@ -18,12 +20,12 @@ import sfopt_ort
 from sfopt.allocate import OBJECTIVES, Switches, plan
 from sfopt.check import check_plan
 from sfopt.cost import group_macs
-from sfopt.errors import InfeasibleError
+from sfopt.errors import InfeasibleError, PlanCheckError, SimulationFault
 from sfopt.groups import FeatureMap, Group, Kind, Network, Piece, Window
 from sfopt.phases import NO_TAP, axis_phases, kernel_positions, phases
 from sfopt.pipeline import Options, optimize
 from sfopt.rows import rows_padded, rows_read
-from sfopt_fpga.isa import Opcode, decode
+from sfopt_fpga.isa import FORMATS, Opcode, decode, encode
 
 axes = st.tuples(st.integers(1, 7), st.integers(1, 5), st.integers(1, 4), st.integers(0, 9))
 """Kernel, stride, dilation, padding."""
@@ -209,3 +211,37 @@ def test_every_form_in_onnx_runs_on_the_accelerator(attributes: dict[str, object
     assert result.verification is not None
     assert result.verification.deviation is not None
     assert result.verification.deviation.sqnr_db > 20
+
+
+@pytest.mark.parametrize("name", [f.name for f in FORMATS[Opcode.PHASE].fields])
+def test_a_wrong_field_of_a_phase_is_caught_by_the_run(name: str) -> None:
+    b = GraphBuilder("up")
+    network = b.network([b.conv(b.conv_transpose(b.input(9, 4, 3), 5, (3, 3), (2, 2)), 6, 3)])
+    case = Case(network)
+    program = case.check(naive_plan(network, DEVICE, Choice(resident=frozenset(network.maps) - {*network.inputs})))
+    tried = 0
+    for index, word in enumerate(program.words):
+        opcode, fields = decode(word)
+        if opcode is not Opcode.PHASE:
+            continue
+        wrong = encode(opcode, {**fields, name: fields[name] ^ 1})
+        broken = replace(program, words=(*program.words[:index], wrong, *program.words[index + 1 :]))
+        tried += 1
+        try:
+            assert case.differing(case.simulate(broken)), f"instruction {index}"
+        except SimulationFault:
+            continue
+    assert tried == 4
+
+
+@pytest.mark.parametrize("field", ["first", "step"])
+def test_the_checker_refuses_bands_with_parts_of_phases(field: str) -> None:
+    b = GraphBuilder("up")
+    network = b.network([b.conv_transpose(b.input(3, 6, 3), 5, (2, 2), (2, 2))])
+    made = claimed(naive_plan(network, DEVICE, Choice(band_rows=2)), network, DEVICE)
+    check_plan(made, network, DEVICE)
+    (segment,) = made.segments
+    (run,) = segment.runs
+    broken = replace(segment, runs=(replace(run, **{field: getattr(run, field) + 1}),))
+    with pytest.raises(PlanCheckError, match="needs a multiple of 2"):
+        check_plan(replace(made, segments=(broken,)), network, DEVICE)
