@@ -12,7 +12,6 @@ from collections.abc import Iterator, Sequence
 from sfopt.device import Device
 from sfopt.errors import InternalError, ProgramError
 from sfopt.groups import Group, Kind, Network
-from sfopt.places import first_channels
 from sfopt.plan import Plan
 from sfopt_fpga.expose import exposed_maps, with_all_in_dram
 from sfopt_fpga.isa import LOOP_BODY_WORDS, Axis, Engine, Opcode
@@ -46,10 +45,7 @@ class _Writer:
         self.spans: list[tuple[int, int]] = []
         self.host_groups: list[Group] = []
         self.traces: list[tuple[Word, Trace]] = []
-        buffers, in_dram = {b.name: b for b in plan.buffers}, frozenset(d.tensor for d in plan.dram)
-        steps = range(len(plan.segments))
-        begins = first_channels(plan, network)
-        self.stages = tuple(Stage(plan, network, device, buffers, in_dram, begins, step) for step in steps)
+        self.stages = Stage.of(plan, network, device)
         self.members = tuple(tuple(Operands(s, g) for g in s.groups if g.kind is not Kind.HOST) for s in self.stages)
 
     def write(self) -> Draft:
@@ -198,6 +194,5 @@ def _is_single(members: Sequence[Operands]) -> bool:
 
 def _tiles_of(member: Operands) -> tuple[Word, int]:
     """LOAD of a tile of the weights of a group that does not hold them all, and the number of tiles."""
-    block, tile = member.tiled, member.run.channel_tile
-    assert block is not None
-    return member.load_constant(block, tile), -(-block.rows // tile)
+    assert member.tiled is not None
+    return member.load_constant(member.tiled, member.run.channel_tile), member.tiles

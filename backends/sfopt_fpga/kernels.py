@@ -2,13 +2,13 @@
 
 from dataclasses import dataclass, replace
 
+from sfopt.constant_blocks import first_operand, quant_of
 from sfopt.cost import TABLE_BYTES, padded_bytes
 from sfopt.graph import Op
 from sfopt.groups import Kind, Piece
 from sfopt.phases import Phase, kernel_positions, phases
 from sfopt.plan import Role
 from sfopt.rows import phase_schedule
-from sfopt_fpga.constants import first_operand, quant_of
 from sfopt_fpga.isa import Binary, ComputeKind, Opcode
 from sfopt_fpga.operands import Operands
 from sfopt_fpga.program import Trace
