@@ -6,7 +6,7 @@ calibration samples. Only operators that the accelerator runs are quantised: wha
 
 import logging
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Sized
+from collections.abc import Callable, Collection, Iterable, Iterator, Sized
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -18,11 +18,12 @@ from onnxruntime.quantization.calibrate import CalibrationDataReader
 
 from sfopt.calibration import RANDOM_CALIBRATION_WARNING, Sample, random_calibration, read_calibration
 from sfopt.errors import CalibrationError
+from sfopt.fences import fence_functions
 from sfopt.graph import Graph, Op
 from sfopt.onnx_io import read_onnx, write_onnx
 from sfopt.passes.expand_qoperators import QOPERATORS
-from sfopt.passes.lower_qdq import TABLE_FUNCTIONS
 from sfopt.passes.lowering import feature_map_shape
+from sfopt.passes.pointwise import TABLE_FUNCTIONS
 from sfopt.passes.qdq import LAYOUT_OPS
 from sfopt.passes.rewrite import number_operand
 
@@ -55,14 +56,16 @@ def quantize(model: bytes, calibration: Iterable[Sample], progress: Callable[[in
 
     Raises CalibrationError when there is no sample. A model without any operator for the accelerator comes back as it is.
     """
-    graph = read_onnx(model)
-    names = quantized_operators(graph)
+    original = read_onnx(model)
+    fenced = fence_functions(original, quantized_operators(original))
+    graph, names = fenced.graph, [n for n in quantized_operators(fenced.graph) if n not in fenced.inner]
+    names += sorted(fenced.fences)
     if not names:
         return model
     watched = _watched_outputs(graph)
     with tempfile.TemporaryDirectory(prefix="sfopt-") as folder, _quiet():
         source, target = Path(folder) / "float.onnx", Path(folder) / "int8.onnx"
-        source.write_bytes(model if watched is graph else write_onnx(watched))
+        source.write_bytes(model if watched is original else write_onnx(watched))
         quantize_static(
             source,
             target,
@@ -77,7 +80,7 @@ def quantize(model: bytes, calibration: Iterable[Sample], progress: Callable[[in
             extra_options={
                 "ForceQuantizeNoInputCheck": True,
                 "MinimumRealRange": MINIMUM_RANGE,
-                "TensorQuantOverrides": _exact_factors(graph),
+                "TensorQuantOverrides": _exact_factors(graph, names),
             },
         )
         data = target.read_bytes()
@@ -137,9 +140,9 @@ def _factor(graph: Graph, op: Op) -> tuple[str, float] | None:
     return (op.inputs[1] if op.inputs[0] == found[0] else op.inputs[0]), found[1]
 
 
-def _exact_factors(graph: Graph) -> dict[str, list[dict[str, Any]]]:
+def _exact_factors(graph: Graph, names: Collection[str]) -> dict[str, list[dict[str, Any]]]:
     """Every such number as its own scale: its integer is then 1 or -1, and nothing is rounded."""
-    factors = dict(f for op in graph.ops if (f := _factor(graph, op)) is not None)
+    factors = dict(f for op in graph.ops if op.name in names and (f := _factor(graph, op)) is not None)
     return {name: [{"scale": np.float32(abs(k)), "zero_point": np.int8(0)}] for name, k in factors.items()}
 
 

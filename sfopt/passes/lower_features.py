@@ -12,8 +12,7 @@ import numpy.typing as npt
 from sfopt.graph import Op, Tensor
 from sfopt.passes.lower_conv import lower_dense
 from sfopt.passes.lowering import Decline, Lowering
-from sfopt.passes.qdq import quantization_of
-from sfopt.passes.rewrite import scalar_of
+from sfopt.passes.pointwise import number_of
 from sfopt.passes.windows import sliding_window
 
 __all__ = [
@@ -45,7 +44,7 @@ def lower_add(low: Lowering, op: Op, output: Tensor) -> None:
 def lower_mul(low: Lowering, op: Op, output: Tensor) -> None:
     """Append QLinearMul(a, b), the full map first; b may hold one value per channel. A number makes it a look-up."""
     for source, other in (op.inputs, op.inputs[::-1]):
-        factor = _number(low, other)
+        factor = number_of(low.graph, other)
         if factor is not None:
             low.emit(op, "Lookup", (low.operand(source),), output, {"function": "Mul", "factor": factor})
             return
@@ -55,17 +54,6 @@ def lower_mul(low: Lowering, op: Op, output: Tensor) -> None:
     if low.shape(a) != output.shape or low.shape(b) not in (output.shape, (1, output.shape[1], 1, 1)):
         raise Decline(f"it multiplies {low.shape(a)} by {low.shape(b)}, needs equal shapes or (1, C, 1, 1)")
     low.emit(op, "QLinearMul", (a, b), output)
-
-
-def _number(low: Lowering, real: str) -> float | None:
-    """The float32 value of a constant, plain or quantised, whose elements are all the same."""
-    dequantize, _ = low.dequantized(real)
-    if dequantize is None:
-        return scalar_of(low.graph, real)
-    integer, quant = scalar_of(low.graph, dequantize.inputs[0]), quantization_of(low.graph, dequantize)
-    if integer is None or quant is None or quant.axis is not None:
-        return None
-    return float(np.float32(integer - quant.zero_point) * np.float32(quant.scale))
 
 
 def lower_concat(low: Lowering, op: Op, output: Tensor) -> None:
