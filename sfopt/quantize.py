@@ -84,17 +84,21 @@ def quantize(model: bytes, calibration: Iterable[Sample], progress: Callable[[in
             },
         )
         data = target.read_bytes()
-    if watched is graph:
+    if watched.outputs == original.outputs:
         return data
     quantised = read_onnx(data)
-    return write_onnx(quantised.with_ops(quantised.ops, outputs=graph.outputs))
+    return write_onnx(quantised.with_ops(quantised.ops, outputs=original.outputs))
 
 
 def _watched_outputs(graph: Graph) -> Graph:
-    """`graph` with a second reader for every network output that only a Relu or Clip reads.
+    """`graph` with a second reader for every network output that only a Relu or Clip reads, without outputs that are inputs.
 
     onnxruntime.quantization gives what a Relu alone reads the range of the Relu's result, and overlooks that it is an output.
+    An output that it quantises gets another writer, which an input cannot have.
     """
+    given = set(graph.inputs)
+    if given.intersection(graph.outputs):
+        graph = graph.with_ops(graph.ops, outputs=[n for n in graph.outputs if n not in given])
     cut = (op.inputs[0] for op in graph.ops if op.op_type in ("Clip", "Relu"))
     watched = [n for n in dict.fromkeys(cut) if n in graph.outputs and len(graph.consumers[n]) == 1]
     if not watched:
@@ -123,13 +127,22 @@ def _is_for_accelerator(graph: Graph, op: Op) -> bool:
         return axis % len(graph.tensor(op.output).shape) == 1 and len(computed) == len(op.inputs)
     if _factor(graph, op) is not None:
         return True
-    if op.op_type in ("Add", "Mul", "Sum"):
-        return len(computed) == len(op.inputs) == 2 and all(feature_map_shape(graph.tensor(n).shape) for n in op.inputs)
+    if op.op_type in ("Add", "Mul", "Sub", "Sum"):
+        return len(computed) == len(op.inputs) == 2 and _fits_operands(graph, op)
     if op.op_type == "Clip":
         return _clips_around_zero(op)
     if op.op_type == "Resize":
         return op.attributes.get("mode", "nearest") == "nearest"
     return op.op_type in _FEATURE_OPS or op.op_type in TABLE_FUNCTIONS
+
+
+def _fits_operands(graph: Graph, op: Op) -> bool:
+    """Two maps of the result's shape, or for a product one of them and a number per channel."""
+    whole = feature_map_shape(graph.tensor(op.output).shape)
+    shapes = [feature_map_shape(graph.tensor(n).shape) for n in op.inputs]
+    if whole is None or whole not in shapes:
+        return False
+    return all(s == whole or (op.op_type == "Mul" and s == (1, whole[1], 1, 1)) for s in shapes)
 
 
 def _factor(graph: Graph, op: Op) -> tuple[str, float] | None:

@@ -5,6 +5,7 @@ they produce (exact: requantisation is monotonic and element-wise).
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +24,7 @@ __all__ = [
     "lower_max_pool",
     "lower_mul",
     "lower_resize",
+    "lower_sub",
 ]
 
 
@@ -39,6 +41,18 @@ def lower_add(low: Lowering, op: Op, output: Tensor) -> None:
     if low.shape(a) != output.shape or low.shape(b) != output.shape:
         raise Decline(f"it adds {low.shape(a)} and {low.shape(b)}, needs equal shapes")
     low.emit(op, "QLinearAdd", (a, b), output)
+
+
+def lower_sub(low: Lowering, op: Op, output: Tensor) -> None:
+    """Append QLinearAdd(a, -b). The table of -b is exact: integer q with zero point z becomes -1 - q with zero point -1 - z."""
+    a, b = low.operand(op.inputs[0]), low.operand(op.inputs[1])
+    if low.shape(a) != output.shape or low.shape(b) != output.shape:
+        raise Decline(f"it subtracts {low.shape(b)} from {low.shape(a)}, needs equal shapes")
+    quant = low.quant(b)
+    negative = replace(quant, zero_point=-1 - quant.zero_point)
+    name = low.draft.define(f"{op.output}_negative", output.shape, "int8", negative)
+    low.emit(replace(op, name=name), "Lookup", (b,), low.draft.tensor(name), {"function": "Neg"})
+    low.emit(op, "QLinearAdd", (a, name), output)
 
 
 def lower_mul(low: Lowering, op: Op, output: Tensor) -> None:
@@ -92,9 +106,9 @@ def lower_average_pool(low: Lowering, op: Op, output: Tensor) -> None:
 def lower_max_pool(low: Lowering, op: Op, output: Tensor) -> None:
     """Append MaxPool, and a look-up that requantises where the source does."""
     window = sliding_window(low.graph, op, _kernel(op))
-    if window.dilations != (1, 1) or len(op.outputs) > 1:
-        raise Decline("it has dilations or writes indices, needs neither")
-    attributes = window.attributes()
+    if len(op.outputs) > 1:
+        raise Decline("it also writes where the maxima are")
+    attributes = {**window.attributes(), "dilations": window.dilations}
     _moved(low, op, output, lambda x, y: low.emit(op, "MaxPool", (x,), y, attributes))
 
 

@@ -19,6 +19,7 @@ from sfopt.passes.lower_features import (
     lower_max_pool,
     lower_mul,
     lower_resize,
+    lower_sub,
 )
 from sfopt.passes.lowering import Decline, Lowering, feature_map_shape
 from sfopt.passes.pointwise import TABLE_FUNCTIONS, Function, find_function
@@ -40,6 +41,7 @@ _RULES: Mapping[str, Rule] = {
     "Mul": lower_mul,
     "ReduceMean": lower_global_pool,
     "Resize": lower_resize,
+    "Sub": lower_sub,
     "Sum": lower_add,
     "Upsample": lower_resize,
 }
