@@ -13,11 +13,10 @@ import numpy as np
 from sfopt.graph import Attribute, Graph, Op, Tensor
 from sfopt.passes.rewrite import decline, fresh, holds_integers, substitute, sweep
 from sfopt.passes.selection import selection
+from sfopt.passes.windows import LARGEST
 
 __all__ = ["express_broadcasts"]
 
-_LARGEST_FACTOR = 63
-"""Of a Resize: what the accelerator's instructions hold."""
 
 
 def express_broadcasts(graph: Graph) -> Graph:
@@ -56,9 +55,9 @@ def _widened(graph: Graph, op: Op, small: Tensor, shape: tuple[int, ...]) -> Gra
         tensors += [current, weights]
     factors = tuple(b // a for a, b in zip(current.shape[2:], shape[2:], strict=True))
     if factors != (1, 1) and not (op.op_type == "Mul" and current.shape[2:] == (1, 1)):
-        if max(factors) > _LARGEST_FACTOR:
+        if max(factors) > LARGEST:
             note = f"express_broadcasts: `{op.output}` stays: it repeats `{small.name}` {max(factors)} times, at most"
-            return decline(graph, f"{note} {_LARGEST_FACTOR} fit an instruction")
+            return decline(graph, f"{note} {LARGEST} fit an instruction")
         source = current.name
         current = replace(small, name=fresh(graph, f"{small.name}:repeated"), shape=shape)
         scales: dict[str, Attribute] = {"mode": "nearest", "scale_h": factors[0], "scale_w": factors[1]}

@@ -20,13 +20,12 @@ import numpy.typing as npt
 
 from sfopt.graph import Attribute, Graph, Op, Tensor
 from sfopt.passes.rewrite import decline, fresh, holds_integers, substitute, sweep
+from sfopt.passes.windows import LARGEST
 
 __all__ = ["express_interpolations"]
 
 _Matrix = npt.NDArray[np.float64]
 _TOLERANCE = 1e-6
-_LARGEST = 63
-"""Of a factor, kernel or stride: what the accelerator's instructions hold."""
 
 
 @dataclass(frozen=True)
@@ -97,13 +96,13 @@ def _candidates(size: int, out: int) -> Iterator[_Axis]:
     """The forms of the module's docstring, simplest first."""
     if out == size:
         yield _Axis(1, ())
-    elif out % size == 0 and out // size <= _LARGEST:
+    elif out % size == 0 and out // size <= LARGEST:
         f = out // size
         yield _Axis(f, ())
         yield _Axis(f, (_Pool(f, before=0, behind=f - 1),))
         yield _Axis(f, (_Pool(f, before=f // 2, behind=f // 2),))
         yield _Axis(f, (_Pool(2, before=1, behind=1), _Pool(f, before=f // 2 - 1, behind=f // 2 - 1)))
-    elif size % out == 0 and size // out <= _LARGEST:
+    elif size % out == 0 and size // out <= LARGEST:
         f = size // out
         yield _Axis(1, (_Pool(1, f),))
         yield _Axis(1, (_Pool(f, f),))

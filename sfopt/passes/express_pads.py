@@ -10,7 +10,7 @@ from dataclasses import replace
 import numpy as np
 
 from sfopt.graph import Attribute, Graph, Op
-from sfopt.passes.rewrite import constant, decline, fresh, holds_integers, substitute, sweep
+from sfopt.passes.rewrite import constant, decline, fresh, holds_integers, is_between_codecs, substitute, sweep
 
 __all__ = ["express_pads"]
 
@@ -19,7 +19,13 @@ _LARGEST_KERNEL = 7
 
 def express_pads(graph: Graph) -> Graph:
     """Apply the rewrite of this module."""
-    return graph if holds_integers(graph) else sweep(graph, _rule)
+    integers = holds_integers(graph)
+    return sweep(graph, lambda graph, op: None if integers and not _is_exact(graph, op) else _rule(graph, op))
+
+
+def _is_exact(graph: Graph, op: Op) -> bool:
+    """Whether it may be expressed in a quantised model: nothing new is rounded."""
+    return is_between_codecs(graph, op) and not op.attributes.get("value", 0.0)
 
 
 def _rule(graph: Graph, op: Op) -> Graph | None:

@@ -11,18 +11,47 @@ from dataclasses import replace
 import numpy as np
 
 from sfopt.graph import Attribute, Graph, Op, Tensor
-from sfopt.passes.rewrite import constant, decline, fresh, holds_integers, substitute, sweep
+from sfopt.passes.rewrite import constant, decline, fresh, holds_integers, is_between_codecs, substitute, sweep
 from sfopt.passes.selection import selection
+from sfopt.passes.windows import LARGEST
 
-__all__ = ["express_selections"]
-
-_LARGEST = 63
-"""Of kernel and stride: what the accelerator's instructions hold."""
+__all__ = ["express_selections", "kept_places", "refusal"]
 
 
 def express_selections(graph: Graph) -> Graph:
-    """Apply the rewrites of this module."""
-    return graph if holds_integers(graph) else sweep(graph, _rule)
+    """Apply the rewrites of this module; in a quantised model to what is rounded before and behind, so that nothing new is."""
+    integers = holds_integers(graph)
+    return sweep(graph, lambda graph, op: None if integers and not is_between_codecs(graph, op) else _rule(graph, op))
+
+
+def kept_places(graph: Graph, op: Op) -> dict[str, dict[int, range]]:
+    """For each output of a Slice or Split, what it keeps of each axis that it does not keep whole."""
+    shape = graph.tensor(op.inputs[0]).shape
+    if op.op_type == "Split":
+        axis, ends = op.ints("axis")[0] % len(shape), np.cumsum(op.ints("split")).tolist()
+        cuts = zip(op.outputs, [0, *ends], ends, strict=False)
+        return {name: {axis: range(first, end)} for name, first, end in cuts if name}
+    starts, ends = op.ints("starts"), op.ints("ends")
+    axes = op.ints("axes") if "axes" in op.attributes else tuple(range(len(starts)))
+    steps = op.ints("steps") if "steps" in op.attributes else (1,) * len(starts)
+    axes = tuple(a % len(shape) for a in axes)
+    kept = {a: range(shape[a])[slice(*cut)] for a, *cut in zip(axes, starts, ends, steps, strict=True)}
+    return {op.output: {axis: places for axis, places in kept.items() if places != range(shape[axis])}}
+
+
+def refusal(shape: tuple[int, ...], kept: Mapping[int, range]) -> str | None:
+    """Why no convolution copies these places of a (1, C, H, W) tensor; None where one does."""
+    rows = {axis: places for axis, places in kept.items() if axis > 1}
+    if len(shape) != 4 or shape[0] != 1:
+        return f"it cuts a tensor of shape {shape}, a feature map has (1, C, H, W)"
+    if not kept or any(not places for places in kept.values()):
+        return "it keeps everything, or nothing"
+    if any(places.step < 0 and len(places) > 1 for places in rows.values()):
+        return "it reverses rows or columns"
+    widest = max(max(_kernel(shape[axis], places)) for axis, places in rows.items()) if rows else 1
+    if widest > LARGEST:
+        return f"the convolution that copies it would have a kernel or stride of {widest}, more than {LARGEST}"
+    return None
 
 
 def _rule(graph: Graph, op: Op) -> Graph | None:
@@ -33,83 +62,53 @@ def _rule(graph: Graph, op: Op) -> Graph | None:
         return None
     if op.op_type == "SpaceToDepth":
         return _blocks(graph, op)
-    return _split(graph, op) if op.op_type == "Split" else _slice(graph, op)
-
-
-def _split(graph: Graph, op: Op) -> Graph | None:
-    axis, first = op.ints("axis")[0] % 4, 0
-    size, ops, tensors = graph.tensor(op.inputs[0]).shape[axis], list[Op](), list[Tensor]()
-    for name, count in zip(op.outputs, op.ints("split"), strict=True):
-        if name:
-            found = _copied(graph, op.inputs[0], {axis: range(size)[first : first + count]}, name)
-            if isinstance(found, str):
-                return decline(graph, f"express_selections: `{name}` stays a Split: {found}")
-            ops += found[0]
-            tensors += found[1]
-        first += count
+    if op.op_type == "Slice" and "starts" not in op.attributes:
+        return None
+    ops, tensors = list[Op](), list[Tensor]()
+    for name, kept in kept_places(graph, op).items():
+        reason = refusal(source.shape, kept)
+        if reason is not None:
+            return decline(graph, f"express_selections: `{name}` stays a {op.op_type}: {reason}")
+        _copy(graph, source, kept, name, ops, tensors)
     return substitute(graph, [op], ops, tensors)
 
 
-def _slice(graph: Graph, op: Op) -> Graph | None:
-    shape = graph.tensor(op.inputs[0]).shape
-    starts, ends = op.ints("starts"), op.ints("ends")
-    axes = op.ints("axes") if "axes" in op.attributes else tuple(range(len(starts)))
-    steps = op.ints("steps") if "steps" in op.attributes else (1,) * len(starts)
-    kept = {a % 4: range(shape[a % 4])[slice(*cut)] for a, *cut in zip(axes, starts, ends, steps, strict=True)}
-    kept = {axis: places for axis, places in kept.items() if places != range(shape[axis])}
-    found = _copied(graph, op.inputs[0], kept, op.output)
-    if isinstance(found, str):
-        return decline(graph, f"express_selections: `{op.output}` stays a Slice: {found}")
-    return substitute(graph, [op], *found)
-
-
-def _copied(graph: Graph, source: str, kept: Mapping[int, range], output: str) -> tuple[list[Op], list[Tensor]] | str:
-    """Convolutions that write to `output` what `kept` names of each axis of `source`, or why there are none."""
-    if not kept or 0 in kept or any(not places for places in kept.values()):
-        return "it keeps everything, or nothing"
-    rows = {axis: places for axis, places in kept.items() if axis > 1}
-    if not rows:
-        depth = graph.tensor(source).shape[1]
-        conv, weights = selection(graph, source, depth, np.asarray(kept[1]), output)
-        return [conv], [weights]
-    if any(places.step < 0 and len(places) > 1 for places in rows.values()):
-        return "it reverses rows or columns"
-    shape = graph.tensor(source).shape
-    target = output if 1 not in kept else fresh(graph, f"{output}:cropped")
-    geometry = [_kernel(shape[axis], rows.get(axis, range(shape[axis]))) for axis in (2, 3)]
-    widest = max(max(pair) for pair in geometry)
-    if widest > _LARGEST:
-        return f"the convolution that copies it would have a kernel or stride of {widest}, more than {_LARGEST}"
-    starts = tuple(rows[axis].start if axis in rows else 0 for axis in (2, 3))
-    conv, weights = _crop(graph, source, (geometry[0], geometry[1]), starts, target)
-    if 1 not in kept:
-        return [conv], [weights]
-    size = tuple(len(rows.get(axis, range(shape[axis]))) for axis in (2, 3))
-    cropped = replace(graph.tensor(source), name=target, shape=(1, shape[1], *size))
-    chosen, more = selection(graph, target, shape[1], np.asarray(kept[1]), output)
-    return [conv, chosen], [weights, cropped, more]
+def _copy(
+    graph: Graph, source: Tensor, kept: Mapping[int, range], output: str, ops: list[Op], tensors: list[Tensor]
+) -> None:
+    """Append convolutions that write to `output` what `kept` names of each axis of `source`."""
+    current, rows = source, {axis: kept.get(axis, range(source.shape[axis])) for axis in (2, 3)}
+    if 2 in kept or 3 in kept:
+        size = (len(rows[2]), len(rows[3]))
+        name = output if 1 not in kept else fresh(graph, f"{output}:cropped")
+        conv, weights = _crop(graph, source, rows, name)
+        current = replace(source, name=name, shape=(*source.shape[:2], *size))
+        ops.append(conv)
+        tensors += [weights, current] if 1 in kept else [weights]
+    if 1 in kept:
+        conv, weights = selection(graph, current.name, source.shape[1], np.asarray(kept[1]), output)
+        ops.append(conv)
+        tensors.append(weights)
 
 
 def _kernel(size: int, places: range) -> tuple[int, int]:
     """Length and stride of the kernel, without padding, that has as many positions on `size` elements as there are `places`."""
-    stride = places.step if len(places) > 1 else min(size, _LARGEST)
+    stride = places.step if len(places) > 1 else min(size, LARGEST)
     return max(places.start + 1, size - len(places) * stride + 1), stride
 
 
-def _crop(
-    graph: Graph, source: str, geometry: tuple[tuple[int, int], tuple[int, int]], starts: tuple[int, ...], output: str
-) -> tuple[Op, Tensor]:
-    """The depthwise Conv with a 1 at `starts` of its kernel."""
-    (height, down), (width, across) = geometry
-    depth = graph.tensor(source).shape[1]
+def _crop(graph: Graph, source: Tensor, rows: Mapping[int, range], output: str) -> tuple[Op, Tensor]:
+    """The depthwise Conv with a 1 where the first of `rows` and columns is."""
+    (height, down), (width, across) = (_kernel(source.shape[axis], rows[axis]) for axis in (2, 3))
+    depth = source.shape[1]
     weights = np.zeros((depth, 1, height, width), np.float32)
-    weights[:, 0, starts[0], starts[1]] = 1
+    weights[:, 0, rows[2].start, rows[3].start] = 1
     tensor = constant(graph, f"{output}:crop", weights)
     attributes: dict[str, Attribute] = {
         "kernel_shape": (height, width), "strides": (down, across), "dilations": (1, 1), "pads": (0, 0, 0, 0),
         "group": depth,
     }  # fmt: skip
-    return Op(fresh(graph, f"{output}:crop"), "Conv", (source, tensor.name), (output,), attributes), tensor
+    return Op(fresh(graph, f"{output}:crop"), "Conv", (source.name, tensor.name), (output,), attributes), tensor
 
 
 def _blocks(graph: Graph, op: Op) -> Graph:

@@ -6,11 +6,13 @@ are recognised in (1, C, H, W) only, in whatever order the channels come out.
 Whether a chain of reshapes and transpositions moves whole channels is found by sending the numbers of its elements through it.
 """
 
+from dataclasses import replace
+
 import numpy as np
 import numpy.typing as npt
 
 from sfopt.graph import Attribute, Graph, Op
-from sfopt.passes.rewrite import constant, fresh, holds_integers, substitute, sweep
+from sfopt.passes.rewrite import constant, fresh, holds_integers, is_between_codecs, substitute, sweep
 from sfopt.passes.selection import selection
 
 __all__ = ["recognise_shuffles"]
@@ -21,13 +23,17 @@ _Kernel = npt.NDArray[np.float32]
 
 def recognise_shuffles(graph: Graph) -> Graph:
     """Apply the rewrite of this module."""
-    return graph if holds_integers(graph) else sweep(graph, _rule)
+    integers = holds_integers(graph)
+    return sweep(graph, lambda graph, op: _rule(graph, op, integers))
 
 
-def _rule(graph: Graph, op: Op) -> Graph | None:
+def _rule(graph: Graph, op: Op, integers: bool) -> Graph | None:
+    """In a quantised model, only of what is rounded before and behind."""
     whole, target = _chain(graph, op), graph.tensor(op.output)
     for first in range(len(whole) - 2):
         chain = whole[first:]
+        if integers and not is_between_codecs(graph, replace(op, inputs=chain[0].inputs)):
+            continue
         shape = graph.tensor(chain[0].inputs[0]).shape
         if len(shape) != 4 or len(target.shape) != 4 or shape[0] != 1 or target.dtype != "float32":
             continue

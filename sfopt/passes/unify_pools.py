@@ -19,6 +19,7 @@ import numpy as np
 
 from sfopt.graph import Attribute, Graph, Op
 from sfopt.passes.rewrite import constant, fresh, holds_integers, substitute, sweep
+from sfopt.passes.windows import LARGEST
 
 __all__ = ["unify_pools"]
 
@@ -26,8 +27,6 @@ _POINTWISE: Mapping[str, Attribute] = {
     "kernel_shape": (1, 1), "strides": (1, 1), "dilations": (1, 1), "pads": (0, 0, 0, 0), "group": 1,
 }  # fmt: skip
 _NORMALISING = frozenset({"Div", "Pow", "Reciprocal", "Sqrt"})
-_LARGEST_KERNEL = 63
-"""What the accelerator's instructions hold."""
 
 
 def unify_pools(graph: Graph) -> Graph:
@@ -74,7 +73,7 @@ def _is_whole(graph: Graph, op: Op) -> bool:
 
 def _window(graph: Graph, op: Op, op_type: str, axes: tuple[int, ...]) -> Graph | None:
     shape = graph.tensor(op.inputs[0]).shape
-    if len(shape) != 4 or (axes != (2, 3) and max(shape[a] for a in axes) > _LARGEST_KERNEL):
+    if len(shape) != 4 or (axes != (2, 3) and max(shape[a] for a in axes) > LARGEST):
         return None
     kernel = tuple(shape[a] if a in axes else 1 for a in (2, 3))
     attributes: dict[str, Attribute] = {

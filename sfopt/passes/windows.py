@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from sfopt.graph import Attribute, Graph, Op
 from sfopt.passes.lowering import Decline
 
-__all__ = ["SlidingWindow", "sliding_window"]
+__all__ = ["LARGEST", "SlidingWindow", "sliding_window"]
 
-_LARGEST = 63
+LARGEST = 63
 """Of kernel, stride, dilation and padding: what the accelerator's instructions hold."""
 
 
@@ -32,8 +32,8 @@ def sliding_window(graph: Graph, op: Op, kernel: tuple[int, int]) -> SlidingWind
     window = _resolved(graph, op, kernel)
     figures = {"kernel": kernel, "stride": window.strides, "dilation": window.dilations, "padding": window.pads[:2]}
     for name, values in figures.items():
-        if max(values) > _LARGEST:
-            raise Decline(f"it has a {name} of {max(values)}, the accelerator's largest is {_LARGEST}")
+        if max(values) > LARGEST:
+            raise Decline(f"it has a {name} of {max(values)}, the accelerator's largest is {LARGEST}")
     return window
 
 
