@@ -15,7 +15,6 @@ _AXES = {0: "the batch", 1: "channels", 2: "rows", 3: "columns"}
 _NORMALISES = "divides by a mean or variance that it computes from the data, in float"
 FIXED_REASONS: Mapping[str, str] = {
     "ArgMax": "classification results are picked on the host",
-    "BatchNormalization": "its parameters are computed at run time",
     "ConvTranspose": "the accelerator has no transposed convolution",
     "DepthToSpace": "puts channels beside each other as pixels; the accelerator writes an output pixel from whole input pixels",
     "Div": "divides one computed tensor by another; the accelerator adds and multiplies, a quotient has no int8 kernel",
@@ -25,11 +24,9 @@ FIXED_REASONS: Mapping[str, str] = {
     "LayerNormalization": _NORMALISES,
     "LogSoftmax": "needs exponentials and sums in float",
     "LpNormalization": _NORMALISES,
-    "MatMul": "multiplies two computed tensors, or weights that are not quantised",
     "Max": "compares two computed tensors; the accelerator adds or multiplies two maps",
     "MeanVarianceNormalization": _NORMALISES,
     "Min": "compares two computed tensors; the accelerator adds or multiplies two maps",
-    "NonMaxSuppression": "box selection depends on the data and runs on the host",
     "RMSNormalization": _NORMALISES,
     "Softmax": "needs exponentials and sums in float",
 }
@@ -62,8 +59,19 @@ def _layout(graph: Graph, op: Op) -> str:
         if op.op_type != "Transpose":
             shapes = f"{graph.tensor(op.inputs[0]).shape} into {graph.tensor(op.output).shape}"
             return f"turns {shapes}; a map of the accelerator keeps its rows, columns and channels"
+        neighbour = _float_neighbour(graph, op)
+        if neighbour is not None:
+            return f"brings the axes into the order that {neighbour.op_type} on the host needs, or back"
         return "changes the order of elements between pixels; the accelerator reads and writes pixels where they are"
     return "only moves elements, outside the accelerator's part of the network"
+
+
+def _float_neighbour(graph: Graph, op: Op) -> Op | None:
+    """An operator of the host, no mere layout or codec, right before or behind `op`."""
+    before = graph.producers.get(op.inputs[0])
+    nearby = [*([] if before is None else [before]), *graph.consumers.get(op.output, ())]
+    silent = LAYOUT_OPS | set(_CODECS)
+    return next((o for o in nearby if o.op_type not in silent and not graph.is_integer(o)), None)
 
 
 def _reaches_integers(graph: Graph, op: Op, *, forward: bool) -> bool:
@@ -129,6 +137,23 @@ def _convolution(graph: Graph, op: Op) -> str:
     if codec is None:
         return "its weights are not quantised, though the model is"
     return _window(graph, op) or "reads a tensor that is not int8"
+
+
+def _product(graph: Graph, op: Op) -> str:
+    codec = graph.producers.get(op.inputs[1])
+    source = codec.inputs[0] if codec is not None and codec.op_type == "DequantizeLinear" else op.inputs[1]
+    if not graph.tensor(source).is_constant:
+        return "multiplies two computed tensors; the weights of the accelerator are constant"
+    shape = graph.tensor(op.inputs[0]).shape
+    if any(n != 1 for n in graph.tensor(op.output).shape[:-1]):
+        return f"multiplies a tensor of shape {shape}; the accelerator takes one row, or a channels-last map in a float model"
+    return "its weights or its input are not int8"
+
+
+def _batch_norm(graph: Graph, op: Op) -> str:
+    if all(graph.tensor(n).is_constant for n in op.inputs[1:]):
+        return "stands in a model that came quantised, outside of its quantised operators"
+    return "its parameters are computed at run time"
 
 
 def _pool(graph: Graph, op: Op) -> str:
@@ -204,10 +229,13 @@ def _prelu(graph: Graph, op: Op) -> str:
 _RULES: Mapping[str, Callable[[Graph, Op], str]] = {
     "Add": _binary,
     "AveragePool": _pool,
+    "BatchNormalization": _batch_norm,
     "Concat": _concat,
     "Conv": _convolution,
+    "Gemm": _product,
     "GlobalAveragePool": _pool,
     "GlobalMaxPool": _pool,
+    "MatMul": _product,
     "MaxPool": _pool,
     "Mul": _binary,
     "PRelu": _prelu,

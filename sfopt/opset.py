@@ -143,7 +143,7 @@ SUPPORT: tuple[Support, ...] = (
         "on the host at the network's ends",
     ),
     Support(
-        tuple(sorted(op for op in FIXED_REASONS if op not in ("Div", "MatMul", "Max", "Min"))),
+        tuple(sorted(op for op in FIXED_REASONS if op not in ("Div", "Max", "Min"))),
         (HOST,),
         "float operator of ONNX Runtime",
         "as is anything else that ONNX Runtime runs, each with its reason in `explain` and report.json",

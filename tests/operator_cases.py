@@ -23,6 +23,7 @@ class Case:
 
     name: str
     operator: str
+    """Or several, with commas between them."""
     build: Build
     groups: str = ""
     host: str = ""
@@ -35,13 +36,15 @@ class Case:
     qdq: bool = False
     """Whether the model that onnxruntime's own quantiser makes of it comes to the same."""
     first: str = "conv"
+    folded: bool = False
+    """Whether `groups` are those of other operators around it."""
     whole: Callable[[ModelBuilder], list[str]] | None = None
     """Builds all of the network instead: its outputs."""
 
     @property
     def engine(self) -> str:
         """Where it runs, in the words of `sfopt.opset`."""
-        return "host" if self.host else "accelerator" if self.groups else "folded"
+        return "host" if self.host else "accelerator" if self.groups and not self.folded else "folded"
 
     @property
     def kinds(self) -> list[str]:
@@ -175,9 +178,15 @@ def channels_last(m: ModelBuilder, x: str) -> str:
 def reshape_by_shape(m: ModelBuilder, x: str) -> str:
     """Flattened to a shape that an exporter computes from the tensor's own."""
     batch = m.add("Gather", m.add("Shape", x), m.constant(0, "int64"), axis=0)
-    shape = m.add("Concat", m.add("Unsqueeze", batch, ints(m, 0)), ints(m, -1), axis=0)
+    rest = m.add("Constant", value_ints=[-1])
+    shape = m.add("Concat", m.add("Unsqueeze", batch, ints(m, 0)), rest, axis=0)
     flat = m.add("Reshape", m.add("GlobalAveragePool", x), shape)
     return m.add("Gemm", flat, m.random_constant(5, 8), m.random_constant(5), transB=1)
+
+
+def squeezed(m: ModelBuilder, x: str) -> str:
+    mean = m.add("Squeeze", m.add("GlobalAveragePool", x), ints(m, 2, 3))
+    return m.add("Unsqueeze", mean, ints(m, 2, 3))
 
 
 def classifier(op_type: str) -> Build:
@@ -231,7 +240,7 @@ CASES = (
     Case("gemm", "Gemm", classifier("Gemm"), "conv", ends="", qdq=True),
     Case("matmul", "MatMul", classifier("MatMul"), "conv", ends=""),
     Case(
-        "matmul of maps", "MatMul", two("MatMul", branch), "conv host", "multiplies two computed tensors, or weights that are not quantised"
+        "matmul of maps", "MatMul", two("MatMul", branch), "conv host", "multiplies two computed tensors; the weights of the accelerator are constant"
     ),
     Case("transposed", "ConvTranspose", lambda m, x: m.add("ConvTranspose", x, m.random_constant(8, 8, 2, 2), strides=[2, 2]),
          "host", "the accelerator has no transposed convolution"),
@@ -270,7 +279,7 @@ CASES = (
     Case("multiply", "Mul", two("Mul", branch), "conv copy", qdq=True),
     Case("multiply by a pixel", "Mul", two("Mul", pooled), "global_mean conv"),
     Case("multiply by a channel", "Mul", two("Mul", attention), "conv conv"),
-    Case("multiply by a number", "Mul", read_twice(constant("Mul")), "conv copy"),
+    Case("multiply by a number", "Mul", read_twice(constant("Mul")), "copy conv"),
     Case("multiply each channel", "Mul", constant("Mul", 8, 1, 1)),
     Case("multiply by a constant map", "Mul", constant("Mul", 1, 1, 6, 6), "host",
          "its operand `c2` is a constant of shape (1, 1, 6, 6); the accelerator takes one number, or one per channel"),
@@ -325,7 +334,7 @@ CASES = (
     Case("rows in reverse", "Slice", op("Slice", [-1], [-100], [2], [-1]), "host", "reverses rows or columns"),
     Case("channel shuffle", "Reshape", shuffled),
     Case("blocks to channels", "SpaceToDepth", op("SpaceToDepth", blocksize=2), "conv", channels=32),
-    Case("blocks to channels by reshape", "Transpose", unshuffled, "conv", channels=32),
+    Case("blocks to channels by reshape", "SpaceToDepth", unshuffled, "conv", channels=32),
     *(Case(f"channels to blocks, {mode}", "DepthToSpace", op("DepthToSpace", blocksize=2, mode=mode), "host", channels=2,
            host="puts channels beside each other as pixels; the accelerator writes an output pixel from whole input pixels")
       for mode in ("DCR", "CRD")),
@@ -356,8 +365,9 @@ CASES = (
     Case("channels last", "Transpose", channels_last),
     Case("rows as channels", "Transpose", op("Transpose", perm=[0, 2, 1, 3]), "host", channels=6,
          host="changes the order of elements between pixels; the accelerator reads and writes pixels where they are"),
-    Case("flat", "Flatten", lambda m, x: m.add("Flatten", m.add("GlobalAveragePool", x)), "global_mean", ends=""),
-    Case("shape arithmetic", "Shape", reshape_by_shape, "global_mean conv", ends=""),
+    Case("flat", "Flatten", lambda m, x: m.add("Flatten", m.add("GlobalAveragePool", x)), "global_mean", ends="", folded=True),
+    Case("squeezed", "Squeeze, Unsqueeze", squeezed, "global_mean", folded=True, qdq=True),
+    Case("shape arithmetic", "Constant, Gather, Shape", reshape_by_shape, "global_mean conv", ends="", folded=True),
     Case("identity", "Identity", op("Identity")),
     Case("dropout", "Dropout", op("Dropout")),
     # -- in float
