@@ -18,7 +18,7 @@ QLinearMul              a, b (same shape, or b (1,C,1,1))
 QLinearConcat           two or more, along channels
 QLinearGlobalAveragePool x
 QLinearAveragePool      x                                    kernel_shape, strides, pads, count_include_pad
-MaxPool                 x (same quant as the output)         kernel_shape, strides, pads
+MaxPool                 x (same quant as the output)         kernel_shape, strides, pads, dilations
 Resize                  x (same quant as the output)         scale_h, scale_w (positive integers; nearest)
 Lookup                  x                                    function (ONNX unary operator's name) and its attributes;
                                                              Mul by a number has the attribute factor

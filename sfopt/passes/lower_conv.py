@@ -136,7 +136,7 @@ def _integer_name(low: Lowering, real: str) -> str:
 def _weights(low: Lowering, op: Op) -> _Weights:
     dequantize, layouts = low.dequantized(op.inputs[1])
     if dequantize is None:
-        raise Decline(f"its weights `{op.inputs[1]}` are not quantised")
+        return _whole_numbers(low, op.inputs[1])
     tensor, quant = low.graph.tensor(dequantize.inputs[0]), quantization_of(low.graph, dequantize)
     if tensor.data is None:
         raise Decline(f"its weights `{op.inputs[1]}` are not constant")
@@ -154,6 +154,14 @@ def _weights(low: Lowering, op: Op) -> _Weights:
         )
     weights = _Weights(tensor.name, data.astype(np.int8), quant.scale, quant.axis)
     return _reordered(low, weights, layouts) if layouts else weights
+
+
+def _whole_numbers(low: Lowering, name: str) -> _Weights:
+    """Float weights that are integers already, such as those of a convolution that copies: their scale is 1."""
+    data = low.graph.tensor(name).data
+    if data is None or data.dtype != np.float32 or not np.array_equal(data, np.clip(np.rint(data), -127, 127)):
+        raise Decline(f"its weights `{name}` are not quantised")
+    return _Weights(name, data.astype(np.int8), np.asarray(1, np.float32), None)
 
 
 def _reordered(low: Lowering, weights: _Weights, layouts: list[Op]) -> _Weights:

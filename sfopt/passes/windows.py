@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from sfopt.graph import Attribute, Graph, Op
 from sfopt.passes.lowering import Decline
 
-__all__ = ["SlidingWindow", "sliding_window", "transposed_window"]
+__all__ = ["LARGEST", "SlidingWindow", "sliding_window", "transposed_window"]
 
-_LARGEST = 63
+LARGEST = 63
 """Of kernel, stride, dilation and padding: what the accelerator's instructions hold."""
 
 
@@ -60,8 +60,8 @@ def _held(window: SlidingWindow) -> SlidingWindow:
         "padding": window.pads[:2],
     }
     for name, values in figures.items():
-        if max(values) > _LARGEST:
-            raise Decline(f"it has a {name} of {max(values)}, the accelerator's largest is {_LARGEST}")
+        if max(values) > LARGEST:
+            raise Decline(f"it has a {name} of {max(values)}, the accelerator's largest is {LARGEST}")
     return window
 
 
