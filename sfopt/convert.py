@@ -114,8 +114,16 @@ def _from_saved_model(loaded: Any, label: str) -> bytes:
 
 
 def _from_tflite(path: Path) -> bytes:
+    import tensorflow as tf
     import tf2onnx
 
+    reader = _attempt(lambda: tf.lite.Interpreter(str(path)), path, "cannot be converted from TFLite")
+    for tensor in reader.get_tensor_details():
+        if tensor["dtype"].__name__ == "int16" and tensor["quantization_parameters"]["scales"].size:
+            raise ModelError(
+                f"{path}: tensor `{tensor['name']}` is quantised to int16, needs int8; convert the model with "
+                "TFLITE_BUILTINS_INT8, or without quantisation"
+            )
     model, _ = _attempt(
         lambda: tf2onnx.convert.from_tflite(str(path), opset=OPSET), path, "cannot be converted from TFLite"
     )

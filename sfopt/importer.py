@@ -71,7 +71,11 @@ def import_model(
     original = path if converted is None else converted
     warnings, sample = tuple[str, ...](), None
     if quantize.is_quantized(normalised):
-        lowered = lower_quantized(normalised)
+        samples: Sequence[Sample] = ()
+        if quantize.needs_calibration(normalised):
+            samples, warnings = _samples(normalised, calibration, seed)
+            sample = None if calibration is None else samples[0]
+        lowered = lower_quantized(quantize.complete(normalised, samples, on_calibration))
     else:
         samples, warnings = _samples(normalised, calibration, seed)
         sample = None if calibration is None else samples[0]
