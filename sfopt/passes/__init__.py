@@ -19,7 +19,6 @@ from sfopt.passes.order_operands import order_operands
 from sfopt.passes.recognise_activations import recognise_activations
 from sfopt.passes.recognise_repeats import recognise_repeats
 from sfopt.passes.recognise_shuffles import recognise_shuffles
-from sfopt.passes.refuse_formats import refuse_formats
 from sfopt.passes.remove_identities import remove_identities
 from sfopt.passes.resolve_padding import resolve_padding
 from sfopt.passes.rewrite_matmuls import rewrite_matmuls
@@ -31,7 +30,6 @@ from sfopt.passes.unify_resizes import unify_resizes
 __all__ = ["PIPELINE", "lower_quantized", "run_passes"]
 
 PIPELINE: tuple[Callable[[Graph], Graph], ...] = (
-    refuse_formats,
     unify_operators,
     expand_batch_norms,
     resolve_padding,
