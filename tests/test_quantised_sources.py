@@ -26,11 +26,13 @@ from sfopt.passes import lower_quantized
 S8, U8 = QuantType.QInt8, QuantType.QUInt8
 TYPES = ((S8, S8), (U8, S8), (U8, U8))
 """Activations and weights; the tool itself refuses int8 activations with uint8 weights."""
-WAYS = [
-    pytest.param(*types, *flags, id="-".join([types[0].name, types[1].name, *(n for n, f in zip(names, flags, strict=True) if f)]))
-    for names in [("per_channel", "reduce_range", "symmetric", "symmetric_weights")]
-    for types, flags in product(TYPES, product((False, True), repeat=4))
-]  # fmt: skip
+FLAGS = ("per_channel", "reduce_range", "symmetric", "symmetric_weights")
+Way = tuple[QuantType, QuantType, tuple[bool, ...]]
+WAYS: list[Way] = [(*types, flags) for types, flags in product(TYPES, product((False, True), repeat=len(FLAGS)))]
+
+
+def named(way: Way) -> str:
+    return "-".join([way[0].name, way[1].name, *(n for n, f in zip(FLAGS, way[2], strict=True) if f)])
 
 
 class _Reader(CalibrationDataReader):
@@ -52,8 +54,9 @@ def everything() -> Graph:
     return b.graph(b.gemm(b.reshape(b.mean(b.conv(x, 6, bias=False)), 1, 6), 5))
 
 
-def tool_model(graph: Graph, folder: Path, activation: QuantType, weight: QuantType, flags: tuple[bool, ...]) -> Path:
+def tool_model(graph: Graph, folder: Path, way: Way) -> Path:
     """`graph` in QDQ form."""
+    activation, weight, flags = way
     source, target = folder / "float.onnx", folder / "int8.onnx"
     write_onnx(graph, source)
     per_channel, reduce_range, symmetric, symmetric_weights = flags
@@ -118,52 +121,32 @@ def check(graph: Graph, path: Path) -> None:
 
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize(
-    ("activation", "weight", "per_channel", "reduce_range", "symmetric", "symmetric_weights"), WAYS
+    "way",
+    [pytest.param(w, id=named(w), marks=() if i % 5 == 0 else pytest.mark.nightly) for i, w in enumerate(WAYS)],
 )
-def test_every_way_of_the_tool(
-    activation: QuantType,
-    weight: QuantType,
-    per_channel: bool,
-    reduce_range: bool,
-    symmetric: bool,
-    symmetric_weights: bool,
-    tmp_path: Path,
-) -> None:
+def test_every_way_of_the_tool(way: Way, tmp_path: Path) -> None:
     graph = everything()
-    flags = (per_channel, reduce_range, symmetric, symmetric_weights)
-    check(graph, tool_model(graph, tmp_path, activation, weight, flags))
+    check(graph, tool_model(graph, tmp_path, way))
 
 
 @pytest.mark.nightly
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("name", sorted(PATTERNS.keys() - {"pools"}))
-@pytest.mark.parametrize(
-    ("activation", "weight", "per_channel", "reduce_range", "symmetric", "symmetric_weights"), WAYS
-)
-def test_every_way_on_every_network(
-    name: str,
-    activation: QuantType,
-    weight: QuantType,
-    per_channel: bool,
-    reduce_range: bool,
-    symmetric: bool,
-    symmetric_weights: bool,
-    tmp_path: Path,
-) -> None:
+@pytest.mark.parametrize("way", WAYS, ids=named)
+def test_every_way_on_every_network(name: str, way: Way, tmp_path: Path) -> None:
     graph = PATTERNS[name]()
-    flags = (per_channel, reduce_range, symmetric, symmetric_weights)
-    check(graph, tool_model(graph, tmp_path, activation, weight, flags))
+    check(graph, tool_model(graph, tmp_path, way))
 
 
 @pytest.mark.filterwarnings("ignore")
 def test_average_pools_of_signed_models(tmp_path: Path) -> None:
     graph = PATTERNS["pools"]()
-    require_equal(graph, tool_model(graph, tmp_path, S8, S8, (True, False, False, True)))
+    require_equal(graph, tool_model(graph, tmp_path, (S8, S8, (True, False, False, True))))
 
 
 def test_the_comparison_can_fail(tmp_path: Path) -> None:
     graph = everything()
-    path = tool_model(graph, tmp_path, U8, S8, (True, False, False, True))
+    path = tool_model(graph, tmp_path, (U8, S8, (True, False, False, True)))
     lowered = lower_quantized(read_onnx(path))
     conv = next(op for op in lowered.ops if op.op_type == "QLinearConv")
     weights = lowered.tensor(conv.inputs[1])
