@@ -15,12 +15,15 @@ from typing import Any
 import numpy as np
 from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType, quantize_static
 from onnxruntime.quantization.calibrate import CalibrationDataReader
+from onnxruntime.quantization.quant_utils import compute_scale_zp
 
 from sfopt.calibration import RANDOM_CALIBRATION_WARNING, Sample, random_calibration, read_calibration
 from sfopt.errors import CalibrationError
 from sfopt.fences import fence_functions
-from sfopt.graph import Graph, Op
+from sfopt.graph import Graph, Op, Quant
+from sfopt.host import open_session, run_session
 from sfopt.onnx_io import read_onnx, write_onnx
+from sfopt.passes.complete_scales import complete_scales, missing_scales
 from sfopt.passes.expand_qoperators import QOPERATORS
 from sfopt.passes.lowering import feature_map_shape
 from sfopt.passes.pointwise import TABLE_FUNCTIONS
@@ -29,7 +32,9 @@ from sfopt.passes.rewrite import number_operand
 
 __all__ = [
     "RANDOM_CALIBRATION_WARNING",
+    "complete",
     "is_quantized",
+    "needs_calibration",
     "quantize",
     "quantized_operators",
     "random_calibration",
@@ -88,6 +93,39 @@ def quantize(model: bytes, calibration: Iterable[Sample], progress: Callable[[in
         return data
     quantised = read_onnx(data)
     return write_onnx(quantised.with_ops(quantised.ops, outputs=original.outputs))
+
+
+def needs_calibration(graph: Graph) -> bool:
+    """Whether quantised `graph` has a tensor whose scale neither it nor a later rounding tells."""
+    return None in missing_scales(graph).values()
+
+
+def complete(graph: Graph, calibration: Iterable[Sample], progress: Callable[[int, int], None] | None = None) -> Graph:
+    """Quantised `graph` with a scale for every tensor that the accelerator writes, its own ones kept; see `complete_scales`.
+
+    `calibration` is read where `needs_calibration` says so. Raises CalibrationError when there is no sample then.
+    """
+    missing = missing_scales(graph)
+    names = [name for name, quant in missing.items() if quant is None]
+    ranges = _ranges(graph, names, _Reader(calibration, progress)) if names else {}
+    known = {name: quant for name, quant in missing.items() if quant is not None}
+    return complete_scales(graph, known | {name: _quant(*pair) for name, pair in ranges.items()}) if missing else graph
+
+
+def _ranges(graph: Graph, names: list[str], reader: "_Reader") -> dict[str, tuple[np.float32, np.float32]]:
+    """Least and greatest value of each tensor over the samples."""
+    session = open_session(write_onnx(graph.with_ops(graph.ops, outputs=names)))
+    ranges: dict[str, tuple[np.float32, np.float32]] = {}
+    while (sample := reader.get_next()) is not None:
+        for name, value in run_session(session, sample).items():
+            low, high = ranges.get(name, (np.float32(0), np.float32(0)))
+            ranges[name] = (min(low, value.min()), max(high, value.max()))
+    return ranges
+
+
+def _quant(low: np.float32, high: np.float32) -> Quant:
+    zero_point, scale = compute_scale_zp(low, high, np.int8(-128), np.int8(127), min_real_range=MINIMUM_RANGE)
+    return Quant(np.asarray(scale, np.float32).reshape(()), int(zero_point))
 
 
 def _watched_outputs(graph: Graph) -> Graph:

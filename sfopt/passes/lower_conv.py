@@ -14,7 +14,7 @@ import numpy.typing as npt
 from sfopt.errors import ModelError
 from sfopt.graph import Attribute, Op, Quant, Tensor
 from sfopt.passes.lowering import Decline, Lowering
-from sfopt.passes.qdq import quantization_of
+from sfopt.passes.qdq import channel_quantization_of, quantization_of
 from sfopt.passes.windows import sliding_window, transposed_window
 
 __all__ = ["lower_conv", "lower_conv_transpose", "lower_dense"]
@@ -137,16 +137,13 @@ def _weights(low: Lowering, op: Op) -> _Weights:
     dequantize, layouts = low.dequantized(op.inputs[1])
     if dequantize is None:
         return _whole_numbers(low, op.inputs[1])
-    tensor, quant = low.graph.tensor(dequantize.inputs[0]), quantization_of(low.graph, dequantize)
+    tensor = low.graph.tensor(dequantize.inputs[0])
     if tensor.data is None:
         raise Decline(f"its weights `{op.inputs[1]}` are not constant")
-    if quant is None:
-        raise ModelError(
-            f"weights `{tensor.name}` have zero points that differ between channels; quantise them symmetrically"
-        )
     if tensor.dtype not in ("int8", "uint8"):
         raise Decline(f"its weights `{tensor.name}` are {tensor.dtype}, needs int8")
-    data = tensor.data.astype(np.int32) - quant.zero_point
+    quant, zero_points = channel_quantization_of(low.graph, dequantize)
+    data = tensor.data.astype(np.int32) - zero_points
     if data.min(initial=0) < -128 or data.max(initial=0) > 127:
         raise ModelError(
             f"weights `{tensor.name}` span {data.min()}..{data.max()} around their zero point, needs -128..127; "
