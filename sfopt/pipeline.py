@@ -27,6 +27,7 @@ from sfopt.traffic import Traffic, bytes_per_tensor, tally
 
 __all__ = [
     "REFERENCE_BACKEND",
+    "Moment",
     "Options",
     "Progress",
     "Result",
@@ -74,6 +75,19 @@ class Verification:
     hardware: HardwareRun | None = None
 
 
+@dataclass(frozen=True)
+class Moment:
+    """What the planner knew of one level of the objective at one time: the best choice's value, if there is one, which may
+    not be placed yet, and what is proven.
+    """
+
+    seconds: float
+    """From the start of planning."""
+    level: str
+    value: int | None
+    bound: int
+
+
 @dataclass(frozen=True, eq=False)
 class Result:
     """Everything the flow decided and proved."""
@@ -87,6 +101,8 @@ class Result:
     reference: Compiled
     verification: Verification | None
     stage_seconds: Mapping[str, float] = field(default_factory=dict)
+    history: tuple[Moment, ...] = ()
+    """How the planner came to its plan. With several orders, one after another."""
 
 
 def optimize(model: Path, options: Options, progress: Progress | None = None) -> Result:
@@ -102,7 +118,8 @@ def optimize(model: Path, options: Options, progress: Progress | None = None) ->
         imported = import_model(model, options.calibration, seed=options.seed, on_calibration=on_calibration)
     device = options.device
     with clock.stage("plan"):
-        network, plan = _plan(imported.network, options)
+        history = _History()
+        network, plan = _plan(imported.network, options, history.add)
         imported = replace(imported, network=network)
     with clock.stage("check"):
         facts = check_plan(plan, network, device)
@@ -118,10 +135,13 @@ def optimize(model: Path, options: Options, progress: Progress | None = None) ->
             inputs = accelerator_inputs(network, _sample(imported, options.seed))
             verification = replace(verification, hardware=run_hardware(compiled, inputs, verification.execution))
     planned = tally(plan.transfers, compiled.program_bytes)
-    return Result(options, imported, plan, facts, planned, compiled, reference, verification, clock.seconds)
+    seconds, moments = clock.seconds, tuple(history.moments)
+    return Result(options, imported, plan, facts, planned, compiled, reference, verification, seconds, moments)
 
 
-def _plan(network: Network, options: Options) -> tuple[Network, Plan]:
+def _plan(
+    network: Network, options: Options, on_progress: Callable[[str, int | None, int], None]
+) -> tuple[Network, Plan]:
     """The plan, and the network in the order that it is for."""
     if options.orders == 1:
         made = make_plan(
@@ -132,6 +152,7 @@ def _plan(network: Network, options: Options) -> tuple[Network, Plan]:
             traffic_limit=options.traffic_limit,
             time_limit_s=options.time_limit_s,
             seed=options.seed,
+            on_progress=on_progress,
         )
         return network, made
     if options.method != "optimal":
@@ -186,6 +207,17 @@ def _require_same_bytes(facts: PlanFacts, compiled: Compiled, execution: Executi
 def silent(stage: str, done: int, total: int) -> None:
     """Progress for callers that want none."""
     del stage, done, total
+
+
+class _History:
+    """Times what the planner tells."""
+
+    def __init__(self) -> None:
+        self.start = time.perf_counter()
+        self.moments: list[Moment] = []
+
+    def add(self, level: str, value: int | None, bound: int) -> None:
+        self.moments.append(Moment(round(time.perf_counter() - self.start, 3), level, value, bound))
 
 
 class _StageClock:
