@@ -34,8 +34,8 @@ class _Label:
 def label_events(program: Program, network: Network, intervals: Iterable[Busy]) -> Iterator[Event]:
     """The intervals, in their order, with tensor, group, rows and channels. Raises InternalError if the program has others."""
     waiting: dict[Engine, deque[_Label]] = {engine: deque() for engine in Engine}
-    for engine, label in _Labels(program, network).all():
-        waiting[engine].append(label)
+    for engine, each in _Labels(program, network).all():
+        waiting[engine].append(each)
     for busy in intervals:
         label = waiting[busy.engine].popleft() if waiting[busy.engine] else None
         if label is None or label.word != busy.word:
