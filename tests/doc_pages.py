@@ -2,7 +2,7 @@
 
 | block | what is done with it |
 |---|---|
-| ```console | behind `$ ` is a command for bash (lines behind `> ` go on with it); the lines below are its output, errors included |
+| ```console | behind `$ ` is a command for bash (lines behind `> ` go on with it); the lines below are its output and errors |
 | ```pycon | statements behind `>>> ` and `... `, and what the interpreter prints; all of a page share their names |
 | ```LANGUAGE title="FILE" | the file is written |
 | ```text | only read: installing, and what takes a board |

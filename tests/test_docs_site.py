@@ -121,6 +121,12 @@ def test_no_reference_is_left_over(site: Path) -> None:
     assert left == []
 
 
+def test_the_readme_leads_to_files_that_are_there() -> None:
+    links = re.findall(r"\]\(([^)#]+)", (ROOT / "README.md").read_text(encoding="utf-8"))
+    assert len(links) > 10
+    assert [link for link in links if not (ROOT / link).exists()] == []
+
+
 def test_the_pages_have_what_is_public() -> None:
     assert set(modules(*API)) >= REQUIRED
 
