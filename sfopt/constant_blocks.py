@@ -12,7 +12,8 @@ import numpy.typing as npt
 from sfopt import arithmetic
 from sfopt.errors import InternalError
 from sfopt.graph import Graph, Op, Quant
-from sfopt.groups import Group, Kind, Network
+from sfopt.groups import Group, Kind, Network, Window
+from sfopt.phases import NO_TAP, Phase, phases
 from sfopt.records import pack_average, pack_binary, pack_channels, pack_scale, pack_table
 from sfopt.tables import lookup_table
 
@@ -24,14 +25,39 @@ def weight_block(network: Network, group: Group) -> bytes:
     if group.kind not in (Kind.CONV, Kind.DEPTHWISE):
         return b""
     weights = _weights(network.graph, network.graph.ops_by_name[group.heavy])
-    order = (0, 2, 3, 1) if group.kind is Kind.CONV else (2, 3, 0, 1)
-    return weights.transpose(order).tobytes()
+    order = (0, 2, 1) if group.kind is Kind.CONV else (2, 0, 1)
+    return _positions(weights, group.window).transpose(order).tobytes()
+
+
+def _positions(weights: npt.NDArray[np.int8], window: Window) -> npt.NDArray[np.int8]:
+    """OIHW weights as (O, I, kernel positions), in the order in which `cost.constants` has them."""
+    if not window.transposed:
+        return weights.reshape(*weights.shape[:2], -1)
+    return np.concatenate([phase_weights(weights, phase) for phase in phases(window)], axis=2)
+
+
+def phase_weights(weights: npt.NDArray[np.int8], phase: Phase) -> npt.NDArray[np.int8]:
+    """Of a transposed convolution's OIHW weights those of a phase, as (O, I, its kernel positions)."""
+    for axis, taps in ((2, phase.rows.taps), (3, phase.columns.taps)):
+        chosen = np.take(weights, [max(t, 0) for t in taps], axis=axis)
+        absent = np.array([t == NO_TAP for t in taps]).reshape([-1 if d == axis else 1 for d in range(4)])
+        weights = np.where(absent, np.int8(0), chosen)
+    return weights.reshape(*weights.shape[:2], -1)
 
 
 def parameter_block(network: Network, group: Group) -> bytes:
-    """[binary][scale][average][table per requantised piece][table0][table1][bias, factor per channel], what the group has of it."""
+    """[binary][scale][average][table per requantised piece][table0][table1][bias, factor per channel], what the group has of it.
+
+    Of a transposed convolution the same for each phase.
+    """
     if group.kind is Kind.HOST:
         return b""
+    if group.window.transposed:
+        return b"".join(_parameters(network, group, phase) for phase in phases(group.window))
+    return _parameters(network, group, None)
+
+
+def _parameters(network: Network, group: Group, phase: Phase | None) -> bytes:
     graph = network.graph
     heavy = graph.ops_by_name[group.heavy]
     parts = list[bytes]()
@@ -45,7 +71,7 @@ def parameter_block(network: Network, group: Group) -> bytes:
         parts.append(pack_average(average))
     parts += [_requantise(graph, p.tensor, group.output) for p in group.pieces if p.requantise]
     parts += [pack_table(chain_table(graph, chain)) for chain in (group.before, group.after) if chain]
-    parts.append(_channels(network, group, heavy))
+    parts.append(_channels(network, group, heavy, phase))
     return b"".join(parts)
 
 
@@ -98,7 +124,7 @@ def _requantise(graph: Graph, source: str, target: str) -> bytes:
     return pack_table(arithmetic.requantize_table(np.float32(x.scale), x.zero_point, np.float32(y.scale), y.zero_point))
 
 
-def _channels(network: Network, group: Group, heavy: Op) -> bytes:
+def _channels(network: Network, group: Group, heavy: Op, phase: Phase | None) -> bytes:
     if group.kind not in (Kind.CONV, Kind.DEPTHWISE, Kind.GLOBAL_MEAN):
         return b""
     graph = network.graph
@@ -109,6 +135,8 @@ def _channels(network: Network, group: Group, heavy: Op) -> bytes:
         factor = arithmetic.global_mean_factor(np.float32(x.scale), np.float32(y.scale), pixels)
         return pack_channels(np.array([-x.zero_point * pixels], np.int32), np.array([factor], np.float32))
     weights = _weights(graph, heavy)
+    if phase is not None:
+        weights = phase_weights(weights, phase)
     given = graph.tensor(heavy.inputs[2]).data if len(heavy.inputs) > 2 and heavy.inputs[2] else None
     bias = arithmetic.fold_input_zero_point(weights, None if given is None else given.astype(np.int32), x.zero_point)
     w_scale = np.broadcast_to(quant_of(graph, heavy.inputs[1]).scale, bias.shape)

@@ -1,7 +1,7 @@
 """Words without addresses -> Program: places blocks in DRAM and writes the program's map."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sfopt.constant_blocks import quant_of
 from sfopt.device import Device
@@ -23,8 +23,8 @@ class Draft:
     words: Sequence[Word]
     spans: Sequence[tuple[int, int]]
     host_groups: Sequence[Group]
-    traces: Sequence[tuple[Word, str, int]]
-    """COMPUTE, tensor, channel of the tensor where it starts."""
+    traces: Sequence[tuple[Word, Trace]]
+    """COMPUTE, and what it writes; the trace's `word` is not known yet."""
 
 
 def link_program(draft: Draft, plan: Plan, network: Network, device: Device, outputs: Sequence[str]) -> Program:
@@ -39,7 +39,7 @@ def link_program(draft: Draft, plan: Plan, network: Network, device: Device, out
         inputs=linker.ports(network.inputs),
         outputs=linker.ports(outputs),
         host=tuple(HostCall(g.name, linker.ports(g.reads), linker.ports(g.writes)) for g in draft.host_groups),
-        trace=tuple(Trace(index[id(word)], tensor, channel) for word, tensor, channel in draft.traces),
+        trace=tuple(replace(trace, word=index[id(word)]) for word, trace in draft.traces),
     )
 
 
