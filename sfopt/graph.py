@@ -11,6 +11,8 @@ Integer operators (every data tensor int8 with per-tensor `quant`; batch 1; all 
 op_type                 inputs                               attributes
 ======================  ===================================  =========================================================
 QLinearConv             x, w int8 OIHW[, bias int32 (O,)]    kernel_shape, strides, pads (t, l, b, r), dilations, group
+QLinearConvTranspose    x, w int8 OIHW[, bias int32 (O,)]    as QLinearConv; output row = strides * input row + dilations *
+                                                             kernel row - pads (t); rows outside the output are cut off
 QLinearAdd              a, b (same shape)
 QLinearMul              a, b (same shape, or b (1,C,1,1))
 QLinearConcat           two or more, along channels
@@ -44,6 +46,7 @@ INTEGER_OPS = frozenset(
         "QLinearAveragePool",
         "QLinearConcat",
         "QLinearConv",
+        "QLinearConvTranspose",
         "QLinearGlobalAveragePool",
         "QLinearMul",
         "Resize",

@@ -16,6 +16,7 @@ __all__ = ["open_session", "run_host_ops", "run_model", "run_session"]
 
 Arrays = Mapping[str, npt.NDArray[np.generic]]
 
+
 def open_session(model: bytes | Path) -> onnxruntime.InferenceSession:
     """A session on the rules of the integer contract: no graph optimisation, exact int8 products.
 

@@ -15,8 +15,6 @@ _AXES = {0: "the batch", 1: "channels", 2: "rows", 3: "columns"}
 _NORMALISES = "divides by a mean or variance that it computes from the data, in float"
 FIXED_REASONS: Mapping[str, str] = {
     "ArgMax": "classification results are picked on the host",
-    "ConvTranspose": "the accelerator has no transposed convolution",
-    "DepthToSpace": "puts channels beside each other as pixels; the accelerator writes an output pixel from whole input pixels",
     "Div": "divides one computed tensor by another; the accelerator adds and multiplies, a quotient has no int8 kernel",
     "GroupNormalization": _NORMALISES,
     "InstanceNormalization": _NORMALISES,
@@ -80,7 +78,9 @@ def _reaches_integers(graph: Graph, op: Op, *, forward: bool) -> bool:
     while waiting:
         current = waiting.pop()
         names = current.outputs if forward else current.inputs
-        nearby = [graph.consumers.get(n, ()) if forward else tuple(filter(None, [graph.producers.get(n)])) for n in names]
+        nearby = [
+            graph.consumers.get(n, ()) if forward else tuple(filter(None, [graph.producers.get(n)])) for n in names
+        ]
         for other in (o for ops in nearby for o in ops):
             if graph.is_integer(other):
                 return True
@@ -99,7 +99,9 @@ def _reduction(graph: Graph, op: Op) -> str:
     axes = op.ints("axes") if "axes" in op.attributes else ()
     along = " and ".join(_AXES.get(a, f"axis {a}") for a in axes) or "all axes"
     if op.op_type == "ReduceMean":
-        return f"averages over {along} in float, as a part of what normalises" if 1 in axes else f"averages over {along}"
+        return (
+            f"averages over {along} in float, as a part of what normalises" if 1 in axes else f"averages over {along}"
+        )
     return f"reduces over {along} by {op.op_type.removeprefix('Reduce')}; the accelerator has means, and maxima over rows and columns"
 
 
@@ -232,6 +234,7 @@ _RULES: Mapping[str, Callable[[Graph, Op], str]] = {
     "BatchNormalization": _batch_norm,
     "Concat": _concat,
     "Conv": _convolution,
+    "ConvTranspose": _convolution,
     "Gemm": _product,
     "GlobalAveragePool": _pool,
     "GlobalMaxPool": _pool,

@@ -29,6 +29,13 @@ SUPPORT: tuple[Support, ...] = (
         "one or two dimensions; any kernel, stride, dilation up to 63, any groups; constant weights",
     ),
     Support(
+        ("ConvTranspose",),
+        (ACCELERATOR,),
+        "convolution group",
+        "two dimensions; any kernel, dilation and groups, stride up to 63; a convolution for each phase of the output: no zeros between "
+        "pixels",
+    ),
+    Support(
         ("Gemm", "MatMul"),
         (ACCELERATOR, HOST),
         "convolution group",
@@ -104,7 +111,12 @@ SUPPORT: tuple[Support, ...] = (
         "part of the convolution behind it, or a convolution group that copies",
         "channels, rows and columns in steps; rows or columns in reverse, or further in than 63: host",
     ),
-    Support(("SpaceToDepth",), (ACCELERATOR,), "convolution group that copies", "also as Reshape, Transpose, Reshape"),
+    Support(
+        ("DepthToSpace", "SpaceToDepth"),
+        (ACCELERATOR,),
+        "convolution group that copies",
+        "of stride 1/n or n; also as Reshape, Transpose, Reshape",
+    ),
     Support(
         ("Resize", "Upsample"),
         (ACCELERATOR, HOST),

@@ -6,7 +6,7 @@ calibration samples. Only operators that the accelerator runs are quantised: wha
 
 import logging
 import tempfile
-from collections.abc import Callable, Collection, Iterable, Iterator, Sized
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence, Sized
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -15,12 +15,15 @@ from typing import Any
 import numpy as np
 from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType, quantize_static
 from onnxruntime.quantization.calibrate import CalibrationDataReader
+from onnxruntime.quantization.quant_utils import compute_scale_zp
 
 from sfopt.calibration import RANDOM_CALIBRATION_WARNING, Sample, random_calibration, read_calibration
 from sfopt.errors import CalibrationError
 from sfopt.fences import fence_functions
-from sfopt.graph import Graph, Op
+from sfopt.graph import Graph, Op, Quant
+from sfopt.host import open_session, run_session
 from sfopt.onnx_io import read_onnx, write_onnx
+from sfopt.passes.complete_scales import complete_scales, missing_scales
 from sfopt.passes.expand_qoperators import QOPERATORS
 from sfopt.passes.lowering import feature_map_shape
 from sfopt.passes.pointwise import TABLE_FUNCTIONS
@@ -29,7 +32,9 @@ from sfopt.passes.rewrite import number_operand
 
 __all__ = [
     "RANDOM_CALIBRATION_WARNING",
+    "complete",
     "is_quantized",
+    "needs_calibration",
     "quantize",
     "quantized_operators",
     "random_calibration",
@@ -80,7 +85,7 @@ def quantize(model: bytes, calibration: Iterable[Sample], progress: Callable[[in
             extra_options={
                 "ForceQuantizeNoInputCheck": True,
                 "MinimumRealRange": MINIMUM_RANGE,
-                "TensorQuantOverrides": _exact_factors(graph, names),
+                "TensorQuantOverrides": {**_exact_factors(graph, names), **_single_scales(graph, names)},
             },
         )
         data = target.read_bytes()
@@ -88,6 +93,39 @@ def quantize(model: bytes, calibration: Iterable[Sample], progress: Callable[[in
         return data
     quantised = read_onnx(data)
     return write_onnx(quantised.with_ops(quantised.ops, outputs=original.outputs))
+
+
+def needs_calibration(graph: Graph) -> bool:
+    """Whether quantised `graph` has a tensor whose scale neither it nor a later rounding tells."""
+    return None in missing_scales(graph).values()
+
+
+def complete(graph: Graph, calibration: Iterable[Sample], progress: Callable[[int, int], None] | None = None) -> Graph:
+    """Quantised `graph` with a scale for every tensor that the accelerator writes, its own ones kept; see `complete_scales`.
+
+    `calibration` is read where `needs_calibration` says so. Raises CalibrationError when there is no sample then.
+    """
+    missing = missing_scales(graph)
+    names = [name for name, quant in missing.items() if quant is None]
+    ranges = _ranges(graph, names, _Reader(calibration, progress)) if names else {}
+    known = {name: quant for name, quant in missing.items() if quant is not None}
+    return complete_scales(graph, known | {name: _quant(*pair) for name, pair in ranges.items()}) if missing else graph
+
+
+def _ranges(graph: Graph, names: list[str], reader: "_Reader") -> dict[str, tuple[np.float32, np.float32]]:
+    """Least and greatest value of each tensor over the samples."""
+    session = open_session(write_onnx(graph.with_ops(graph.ops, outputs=names)))
+    ranges: dict[str, tuple[np.float32, np.float32]] = {}
+    while (sample := reader.get_next()) is not None:
+        for name, value in run_session(session, sample).items():
+            low, high = ranges.get(name, (np.float32(0), np.float32(0)))
+            ranges[name] = (min(low, value.min()), max(high, value.max()))
+    return ranges
+
+
+def _quant(low: np.float32, high: np.float32) -> Quant:
+    zero_point, scale = compute_scale_zp(low, high, np.int8(-128), np.int8(127), min_real_range=MINIMUM_RANGE)
+    return Quant(np.asarray(scale, np.float32).reshape(()), int(zero_point))
 
 
 def _watched_outputs(graph: Graph) -> Graph:
@@ -120,7 +158,7 @@ def _is_for_accelerator(graph: Graph, op: Op) -> bool:
     if feature_map_shape(graph.tensor(op.output).shape) is None or graph.tensor(op.output).dtype != "float32":
         return False
     computed = [name for name in op.inputs if name and not graph.tensor(name).is_constant]
-    if op.op_type == "Conv" or op.op_type in _DENSE:
+    if op.op_type in ("Conv", "ConvTranspose") or op.op_type in _DENSE:
         return len(computed) == 1 and computed[0] == op.inputs[0]
     if op.op_type == "Concat":
         (axis,) = op.ints("axis")
@@ -157,6 +195,15 @@ def _exact_factors(graph: Graph, names: Collection[str]) -> dict[str, list[dict[
     """Every such number as its own scale: its integer is then 1 or -1, and nothing is rounded."""
     factors = dict(f for op in graph.ops if op.name in names and (f := _factor(graph, op)) is not None)
     return {name: [{"scale": np.float32(abs(k)), "zero_point": np.int8(0)}] for name, k in factors.items()}
+
+
+def _single_scales(graph: Graph, names: Sequence[str]) -> dict[str, list[dict[str, Any]]]:
+    """Weights of grouped transposed convolutions get one scale: an axis of theirs has the outputs of one group, a scale for each of
+    these would be several groups' at once, and onnxruntime.quantization cannot match biases with them.
+    """
+    ops = (graph.ops_by_name[name] for name in names)
+    grouped = (op for op in ops if op.op_type == "ConvTranspose" and op.ints("group") != (1,))
+    return {op.inputs[1]: [{"symmetric": True}] for op in grouped}
 
 
 def _clips_around_zero(op: Op) -> bool:

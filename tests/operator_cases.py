@@ -6,8 +6,6 @@ from dataclasses import dataclass
 import numpy as np
 from models import ModelBuilder
 
-from sfopt.passes.pointwise import TABLE_FUNCTIONS
-
 __all__ = ["CASES", "Case"]
 
 Build = Callable[[ModelBuilder, str], str | Sequence[str]]
@@ -143,6 +141,11 @@ def unshuffled(m: ModelBuilder, x: str) -> str:
     return m.add("Reshape", m.add("Transpose", rows, perm=[0, 1, 3, 5, 2, 4]), ints(m, 1, 32, 3, 3))
 
 
+def shuffled_into_pixels(m: ModelBuilder, x: str) -> str:
+    blocks = m.add("Reshape", x, ints(m, 1, 2, 2, 2, 6, 6))
+    return m.add("Reshape", m.add("Transpose", blocks, perm=[0, 1, 4, 2, 5, 3]), ints(m, 1, 2, 12, 12))
+
+
 def erf_gelu(m: ModelBuilder, x: str) -> str:
     gate = m.add("Add", m.add("Erf", m.add("Div", x, m.constant(2**0.5))), m.constant(1.0))
     return m.add("Mul", m.add("Mul", x, gate), m.constant(0.5))
@@ -242,8 +245,8 @@ CASES = (
     Case(
         "matmul of maps", "MatMul", two("MatMul", branch), "conv host", "multiplies two computed tensors; the weights of the accelerator are constant"
     ),
-    Case("transposed", "ConvTranspose", lambda m, x: m.add("ConvTranspose", x, m.random_constant(8, 8, 2, 2), strides=[2, 2]),
-         "host", "the accelerator has no transposed convolution"),
+    Case("transposed", "ConvTranspose", lambda m, x: m.add("ConvTranspose", x, m.random_constant(8, 8, 3, 3), strides=[2, 2]),
+         "conv", qdq=True),
     Case("normalised", "BatchNormalization", batch_norm),
     Case("normalised first", "BatchNormalization", preactivation, "depthwise", ends="conv conv"),
     # -- functions of one tensor
@@ -335,9 +338,9 @@ CASES = (
     Case("channel shuffle", "Reshape", shuffled),
     Case("blocks to channels", "SpaceToDepth", op("SpaceToDepth", blocksize=2), "conv", channels=32),
     Case("blocks to channels by reshape", "SpaceToDepth", unshuffled, "conv", channels=32),
-    *(Case(f"channels to blocks, {mode}", "DepthToSpace", op("DepthToSpace", blocksize=2, mode=mode), "host", channels=2,
-           host="puts channels beside each other as pixels; the accelerator writes an output pixel from whole input pixels")
+    *(Case(f"channels to blocks, {mode}", "DepthToSpace", op("DepthToSpace", blocksize=2, mode=mode), "conv", channels=2)
       for mode in ("DCR", "CRD")),
+    Case("channels to blocks by reshape", "DepthToSpace", shuffled_into_pixels, "conv", channels=2),
     Case("nearest", "Resize", op("Resize", None, [1.0, 1.0, 2.0, 3.0], mode="nearest"), "resize"),
     Case("nearest, every other", "Resize", op("Resize", None, [1.0, 1.0, 0.5, 0.5], mode="nearest"), "depthwise"),
     Case("nearest by 1.5", "Resize", op("Resize", None, [1.0, 1.0, 1.5, 1.5], mode="nearest"), "host",

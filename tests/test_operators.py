@@ -79,8 +79,6 @@ def always_hosted(m: ModelBuilder, x: str) -> list[str]:
     ones, zeros = m.constant([1.0] * 8), m.constant([0.0] * 8)
     inputs = {
         "ArgMax": (),
-        "ConvTranspose": (m.random_constant(8, 8, 2, 2),),
-        "DepthToSpace": (),
         "Div": (m.add("Exp", m.conv(x, 8, 8, 1)),),
         "GroupNormalization": (ones, zeros),
         "InstanceNormalization": (ones, zeros),
@@ -94,7 +92,7 @@ def always_hosted(m: ModelBuilder, x: str) -> list[str]:
         "RMSNormalization": (m.random_constant(6),),
         "Softmax": (),
     }
-    more = {"DepthToSpace": {"blocksize": 2}, "GroupNormalization": {"num_groups": 2}, "LRN": {"size": 3}}
+    more = {"GroupNormalization": {"num_groups": 2}, "LRN": {"size": 3}}
     assert inputs.keys() == FIXED_REASONS.keys()
     return [m.add(op_type, x, *names, **more.get(op_type, {})) for op_type, names in inputs.items()]
 
@@ -116,9 +114,7 @@ def test_quantised_operators_are_their_float_forms(tmp_path: Path) -> None:
         model = quantised(case.model(), QuantFormat.QOperator)
         found |= {op.op_type for op in read_onnx(model).ops} & QOPERATORS
         require_as_said(case, flow(model, tmp_path, calibrated=False))
-    assert found == {"QGemm", "QLinearAdd", "QLinearConcat", "QLinearConv", "QLinearGlobalAveragePool", "QLinearMul"} | (
-        {"QLinearAveragePool"} & found
-    )
+    assert found >= {"QGemm", "QLinearAdd", "QLinearConcat", "QLinearConv", "QLinearGlobalAveragePool", "QLinearMul"}
 
 
 def test_the_table_of_operators_says_what_the_rows_show() -> None:

@@ -1,21 +1,23 @@
 """Split, Slice -> Conv that copies: 1x1 with one 1 a row over channels, depthwise with a single 1 over rows and columns
 SpaceToDepth -> Conv with one 1 a row, as wide as its block and stride
+DepthToSpace -> ConvTranspose likewise
 
 The accelerator has no operator that reads some of the channels, rows or columns; a convolution that copies them is exact and stays
 on-chip. `fold_selections` then lets the convolutions behind it read the whole map.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
+import numpy.typing as npt
 
 from sfopt.graph import Attribute, Graph, Op, Tensor
 from sfopt.passes.rewrite import constant, decline, fresh, holds_integers, is_between_codecs, substitute, sweep
 from sfopt.passes.selection import selection
 from sfopt.passes.windows import LARGEST
 
-__all__ = ["express_selections", "kept_places", "refusal"]
+__all__ = ["copying", "express_selections", "kept_places", "refusal"]
 
 
 def express_selections(graph: Graph) -> Graph:
@@ -55,13 +57,15 @@ def refusal(shape: tuple[int, ...], kept: Mapping[int, range]) -> str | None:
 
 
 def _rule(graph: Graph, op: Op) -> Graph | None:
-    if op.op_type not in ("Slice", "SpaceToDepth", "Split") or len(op.inputs) != 1:
+    if op.op_type not in ("DepthToSpace", "Slice", "SpaceToDepth", "Split") or len(op.inputs) != 1:
         return None
     source = graph.tensor(op.inputs[0])
     if len(source.shape) != 4 or source.shape[0] != 1 or source.dtype != "float32" or source.is_constant:
         return None
     if op.op_type == "SpaceToDepth":
         return _blocks(graph, op)
+    if op.op_type == "DepthToSpace":
+        return _pixels(graph, op)
     if op.op_type == "Slice" and "starts" not in op.attributes:
         return None
     ops, tensors = list[Op](), list[Tensor]()
@@ -114,17 +118,31 @@ def _crop(graph: Graph, source: Tensor, rows: Mapping[int, range], output: str) 
 def _blocks(graph: Graph, op: Op) -> Graph:
     """Output channel (row * block + column) * C + c is channel c at that place of the block."""
     block, depth = op.ints("blocksize")[0], graph.tensor(op.inputs[0]).shape[1]
-    weights = np.zeros((block, block, depth, depth, block, block), np.float32)
-    for row in range(block):
-        for column in range(block):
-            weights[row, column, :, :, row, column] = np.eye(depth)
-    tensor = constant(graph, f"{op.output}:blocks", weights.reshape(-1, depth, block, block))
+    weights = np.eye(block * block * depth, dtype=np.float32).reshape(-1, block, block, depth).transpose(0, 3, 1, 2)
+    return copying(graph, [op], "Conv", weights)
+
+
+def _pixels(graph: Graph, op: Op) -> Graph:
+    """The way back; with mode CRD it is channel (c * block + row) * block + column that comes to that place."""
+    block, depth = op.ints("blocksize")[0], graph.tensor(op.inputs[0]).shape[1]
+    ones = np.eye(depth, dtype=np.float32)
+    if op.attributes.get("mode", "DCR") == "CRD":
+        weights = ones.reshape(depth, -1, block, block)
+    else:
+        weights = ones.reshape(depth, block, block, -1).transpose(0, 3, 1, 2)
+    return copying(graph, [op], "ConvTranspose", weights)
+
+
+def copying(graph: Graph, chain: Sequence[Op], op_type: str, weights: npt.NDArray[np.float32]) -> Graph:
+    """`graph` with a convolution, or transposed one, as wide as its stride in place of `chain`."""
+    output = chain[-1].output
+    tensor = constant(graph, f"{output}:blocks", np.ascontiguousarray(weights))
     attributes: Mapping[str, Attribute] = {
-        "kernel_shape": (block, block),
-        "strides": (block, block),
+        "kernel_shape": weights.shape[2:],
+        "strides": weights.shape[2:],
         "dilations": (1, 1),
         "pads": (0, 0, 0, 0),
         "group": 1,
     }
-    conv = Op(fresh(graph, f"{op.output}:blocks"), "Conv", (op.inputs[0], tensor.name), op.outputs, attributes)
-    return substitute(graph, [op], [conv], [tensor])
+    conv = Op(fresh(graph, f"{output}:blocks"), op_type, (chain[0].inputs[0], tensor.name), (output,), attributes)
+    return substitute(graph, chain, [conv], [tensor])

@@ -10,7 +10,7 @@ import numpy as np
 
 from sfopt.expression import FUNCTION, step_texts
 from sfopt.graph import Attribute, Graph, Op, Quant, Tensor
-from sfopt.passes.lower_conv import lower_conv, lower_dense
+from sfopt.passes.lower_conv import lower_conv, lower_conv_transpose, lower_dense
 from sfopt.passes.lower_features import (
     lower_add,
     lower_average_pool,
@@ -34,6 +34,7 @@ _RULES: Mapping[str, Rule] = {
     "AveragePool": lower_average_pool,
     "Concat": lower_concat,
     "Conv": lower_conv,
+    "ConvTranspose": lower_conv_transpose,
     "Gemm": lower_dense,
     "GlobalAveragePool": lower_global_pool,
     "MatMul": lower_dense,

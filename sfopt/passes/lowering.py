@@ -13,7 +13,7 @@ import numpy.typing as npt
 from sfopt.graph import Attribute, Graph, Op, Quant, Tensor
 from sfopt.passes.qdq import LAYOUT_OPS, Draft, quantization_of
 
-__all__ = ["Decline", "Lowering", "feature_map_shape"]
+__all__ = ["Decline", "Lowering", "feature_map_shape", "keeps_map"]
 
 Order = npt.NDArray[np.int64]
 
@@ -27,6 +27,13 @@ def feature_map_shape(shape: tuple[int, ...]) -> tuple[int, int, int, int] | Non
     if len(shape) not in (2, 4) or shape[0] != 1:
         return None
     return (1, shape[1], *(shape[2:] or (1, 1)))  # type: ignore[return-value]
+
+
+def keeps_map(graph: Graph, op: Op) -> bool:
+    """Whether layout operator `op` leaves the (1, C, H, W) that the accelerator sees as it is."""
+    before, after = (feature_map_shape(graph.tensor(n).shape) for n in (op.inputs[0], op.output))
+    moves = op.op_type == "Transpose" and before is not None and max(before[2:]) > 1
+    return before is not None and before == after and not moves
 
 
 class Lowering:
@@ -48,11 +55,7 @@ class Lowering:
     def root(self, real: str) -> Op | None:
         """What computes `real`, looking through layout operators that keep the feature map as it is."""
         op = self.producer(real)
-        while op is not None and op.op_type in LAYOUT_OPS:
-            before, after = (feature_map_shape(self.graph.tensor(n).shape) for n in (op.inputs[0], op.output))
-            moves = op.op_type == "Transpose" and before is not None and max(before[2:]) > 1
-            if before is None or before != after or moves:
-                break
+        while op is not None and op.op_type in LAYOUT_OPS and keeps_map(self.graph, op):
             op = self.producer(op.inputs[0])
         return op
 

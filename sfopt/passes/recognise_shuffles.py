@@ -1,5 +1,6 @@
 """Reshape . Transpose . Reshape that only exchanges channels -> Conv 1x1 with one 1 a row
 Reshape . Transpose . Reshape that turns blocks of pixels into channels -> Conv with one 1 a row, as wide as its block and stride
+Reshape . Transpose . Reshape that turns channels into blocks of pixels -> ConvTranspose likewise
 
 Channels first or last: of a tensor (1, H, W, C) the Conv has a Transpose on either side, which `move_transposes` takes away. Blocks
 are recognised in (1, C, H, W) only, in whatever order the channels come out.
@@ -11,8 +12,9 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
-from sfopt.graph import Attribute, Graph, Op
-from sfopt.passes.rewrite import constant, fresh, holds_integers, is_between_codecs, substitute, sweep
+from sfopt.graph import Graph, Op
+from sfopt.passes.express_selections import copying
+from sfopt.passes.rewrite import fresh, holds_integers, is_between_codecs, substitute, sweep
 from sfopt.passes.selection import selection
 
 __all__ = ["recognise_shuffles"]
@@ -39,9 +41,12 @@ def _rule(graph: Graph, op: Op, integers: bool) -> Graph | None:
             continue
         if shape != target.shape:
             weights = _blocks(graph, chain, shape, target.shape)
-            if weights is None:
-                continue
-            return _unshuffled(graph, chain, weights)
+            if weights is not None:
+                return copying(graph, chain, "Conv", weights)
+            weights = _pixels(graph, chain, shape, target.shape)
+            if weights is not None:
+                return copying(graph, chain, "ConvTranspose", weights)
+            continue
         for axis in (1, 3):
             channels = _exchanged(graph, chain, shape, axis)
             if channels is not None:
@@ -91,15 +96,23 @@ def _blocks(graph: Graph, chain: list[Op], shape: tuple[int, ...], target: tuple
     return weights if np.array_equal(copied, after) else None
 
 
-def _unshuffled(graph: Graph, chain: list[Op], weights: _Kernel) -> Graph:
-    output = chain[-1].output
-    tensor = constant(graph, f"{output}:blocks", weights)
-    attributes: dict[str, Attribute] = {
-        "kernel_shape": weights.shape[2:], "strides": weights.shape[2:], "dilations": (1, 1), "pads": (0, 0, 0, 0),
-        "group": 1,
-    }  # fmt: skip
-    conv = Op(fresh(graph, f"{output}:blocks"), "Conv", (chain[0].inputs[0], tensor.name), (output,), attributes)
-    return substitute(graph, chain, [conv], [tensor])
+def _pixels(graph: Graph, chain: list[Op], shape: tuple[int, ...], target: tuple[int, ...]) -> _Kernel | None:
+    """Weights of the transposed convolution that copies each pixel of (1, C, H, W) into a block; None where the chain does not."""
+    _, depth, height, width = shape
+    if target[0] != 1 or (height, width) == (1, 1) or target[2] % height or target[3] % width:
+        return None
+    block = target[2] // height, target[3] // width
+    if target[1] * block[0] * block[1] != depth:
+        return None
+    before = np.arange(np.prod(shape)).reshape(shape)
+    after = _sent_through(graph, chain, before)[0].reshape(target[1], height, block[0], width, block[1])
+    channels = after.transpose(0, 2, 4, 1, 3).reshape(depth, -1)
+    first = channels[:, 0] // (height * width)
+    if not np.array_equal(before[0].reshape(depth, -1)[first], channels):
+        return None
+    weights = np.zeros((depth, depth), np.float32)
+    weights[first, np.arange(depth)] = 1
+    return weights.reshape(depth, target[1], *block)
 
 
 def _exchanged(graph: Graph, chain: list[Op], shape: tuple[int, ...], axis: int) -> _Indices | None:
