@@ -25,7 +25,7 @@ class Fenced:
 
 
 def fence_functions(graph: Graph, chosen: Collection[str]) -> Fenced:
-    """Fence what no rule for a single operator lowers and what is next to one of the `chosen` operators, not among host operators."""
+    """Fence what no rule for a single operator lowers and what is next to a `chosen` operator, not among those of the host."""
     functions = [f for f in _functions(graph) if _is_near(graph, f, chosen)]
     fences = set[str]()
     for function in functions:

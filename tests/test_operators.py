@@ -1,4 +1,4 @@
-"""Every operator that users bring, through the whole flow: where it runs, why not on the accelerator, and the same bits everywhere."""
+"""Every operator that users bring, through the whole flow: where it runs, or why the host runs it, and the same bits everywhere."""
 
 from pathlib import Path
 
