@@ -75,7 +75,7 @@ def devices() -> str:
 
 def operators() -> str:
     """What the accelerator runs."""
-    return table(("operator", "runs as", "conditions"), iter(supported_ops()))
+    return table(("operators", "run", "as", "conditions"), iter(supported_ops()))
 
 
 def methods() -> str:
