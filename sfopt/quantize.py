@@ -19,7 +19,7 @@ from onnxruntime.quantization.quant_utils import compute_scale_zp
 
 from sfopt.calibration import RANDOM_CALIBRATION_WARNING, Sample, random_calibration, read_calibration
 from sfopt.errors import CalibrationError
-from sfopt.fences import fence_functions
+from sfopt.fences import fence_functions, neighbours, origin
 from sfopt.graph import Graph, Op, Quant
 from sfopt.host import open_session, run_session
 from sfopt.onnx_io import read_onnx, write_onnx
@@ -85,7 +85,7 @@ def quantize(model: bytes, calibration: Iterable[Sample], progress: Callable[[in
             extra_options={
                 "ForceQuantizeNoInputCheck": True,
                 "MinimumRealRange": MINIMUM_RANGE,
-                "TensorQuantOverrides": {**_exact_factors(graph, names), **_single_scales(graph, names)},
+                "TensorQuantOverrides": {**_exact_factors(graph, set(names)), **_single_scales(graph, names)},
             },
         )
         data = target.read_bytes()
@@ -149,9 +149,20 @@ def _watched_outputs(graph: Graph) -> Graph:
 
 def quantized_operators(graph: Graph) -> list[str]:
     """Names of the operators of float `graph` that get int8 inputs and outputs."""
-    chosen = {op.name for op in graph.ops if _is_for_accelerator(graph, op)}
+    chosen = _beside_accelerator(graph, {op.name for op in graph.ops if _is_for_accelerator(graph, op)})
     between = _layouts_between(graph, chosen)
     return [op.name for op in graph.ops if op.name in chosen or op.name in between]
+
+
+def _beside_accelerator(graph: Graph, chosen: set[str]) -> set[str]:
+    """`chosen` without tables that only operators of the host are next to: they would round its floats for nothing."""
+    tables = [op for op in graph.ops if op.name in chosen and (op.op_type in TABLE_FUNCTIONS or _factor(graph, op))]
+    sources = {op.name: next(n for n in op.inputs if not graph.tensor(n).is_constant) for op in tables}
+    near = {op.name: {o.name for o in neighbours(graph, sources[op.name], op.output)} for op in tables}
+    joined = chosen - sources.keys() | {name for name, source in sources.items() if origin(graph, source) is None}
+    while more := {name for name in sources.keys() - joined if near[name] & joined}:
+        joined |= more
+    return joined
 
 
 def _is_for_accelerator(graph: Graph, op: Op) -> bool:
