@@ -4,7 +4,6 @@ import os
 from collections.abc import Callable, Mapping
 from functools import partial
 from importlib import import_module
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from sfopt.examples import digits_model_path
 from sfopt.output import write_file
 
 from .chains import chain_resnet_onnx
+from .light import LIGHT, light_onnx
 
 __all__ = ["NETWORKS", "build_keras", "build_onnx"]
 
@@ -102,13 +102,9 @@ def _settle_batch_norms(model: Any) -> None:
     tf.function(lambda x: model(x, training=True))(batch)
 
 
-def _light(name: str) -> bytes:
-    return (files("onnx") / "backend" / "test" / "data" / "light" / f"light_{name}.onnx").read_bytes()
-
-
 NETWORKS: Mapping[str, Callable[[], bytes]] = {
     "digits": lambda: digits_model_path().read_bytes(),
-    "light_resnet50": partial(_light, "resnet50"),
+    **{f"light_{name}": partial(light_onnx, name, SEED) for name in LIGHT},
     **{name: partial(_converted, name) for name in _KERAS},
     **{f"chain_{groups}": partial(chain_resnet_onnx, groups) for groups in (300, 600, 1200)},
 }
