@@ -45,6 +45,8 @@ class Lowering:
         self.notes: list[str] = []
         """What differs from the source in more than form."""
         self._requantized: dict[str, str] = {}
+        self._emitted = set[str]()
+        """What integer operators write."""
 
     def producer(self, real: str) -> Op | None:
         """The operator of the source that writes `real`."""
@@ -133,7 +135,8 @@ class Lowering:
         if order is None and self.draft.tensor(tensor).shape == shape:
             return tensor
         producer = self.producer(tensor)
-        if order is None and producer is not None and producer.op_type == "QuantizeLinear":
+        is_host = tensor not in self._emitted
+        if order is None and is_host and producer is not None and producer.op_type == "QuantizeLinear":
             real = producer.inputs[0]
         if real not in self._requantized:
             name = self.draft.define(f"{real}_int8", shape, "int8", self.quant(tensor))
@@ -183,4 +186,5 @@ class Lowering:
     ) -> None:
         """Append integer operator `op_type`, standing for `op` of the source, that writes `output`."""
         self.draft.tensors[output.name] = output
+        self._emitted.add(output.name)
         self.draft.add(op_type, inputs, output.name, attributes, op.name)
