@@ -122,6 +122,16 @@ def test_a_layout_between_product_and_rounding_is_looked_through() -> None:
     assert not missing_scales(normalised(b.model(b.rounded(y, 0.01))))
 
 
+def test_a_transposed_convolution_is_completed_too() -> None:
+    b = QdqBuilder()
+    x = b.rounded(b.input((1, 3, 8, 8)), 0.01)
+    y = b.add("ConvTranspose", x, b.weights((3, 4, 2, 2)), strides=[2, 2], outputs=["y"])
+    graph = normalised(b.model(y))
+    assert list(missing_scales(graph)) == ["y"]
+    lowered = lower_quantized(complete(graph, samples(graph)))
+    assert [op.op_type for op in lowered.ops if lowered.is_integer(op)] == ["QLinearConvTranspose"]
+
+
 def test_unsigned_scales_behind_a_pool_are_shifted() -> None:
     from onnx import TensorProto
 

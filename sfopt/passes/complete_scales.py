@@ -15,9 +15,9 @@ from sfopt.passes.qdq import LAYOUT_OPS, Draft, quantization_of, stored_dtype
 
 __all__ = ["complete_scales", "missing_scales"]
 
-_DENSE = frozenset({"Gemm", "MatMul"})
+_WEIGHTED = frozenset({"Conv", "ConvTranspose", "Gemm", "MatMul"})
 _MOVING = frozenset({"MaxPool", "Resize"})
-_JOINING = frozenset({"Add", "AveragePool", "Concat", "GlobalAveragePool", "Mul", "ReduceMean", "Sum"}) | _MOVING
+_JOINING = frozenset({"Add", "AveragePool", "Concat", "GlobalAveragePool", "Mul", "ReduceMean", "Sub", "Sum"}) | _MOVING
 _SATURATING = frozenset({"Clip", "Relu"})
 
 
@@ -78,7 +78,7 @@ class _Search:
             self._round(op)
 
     def _runs_in_int8(self, op: Op) -> bool:
-        if op.op_type == "Conv" or op.op_type in _DENSE:
+        if op.op_type in _WEIGHTED:
             return op.inputs[0] in self.rounded and self._is_quantised_constant(op.inputs[1])
         if op.op_type in _SATURATING and op.inputs[0] in self.open:
             return True
