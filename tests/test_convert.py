@@ -27,6 +27,8 @@ try:
 except ImportError:
     keras = tf = None
 
+MORE = ("int8_ends", "float16")
+"""Kinds of TFLite files that the nightly tests take through the flow as well."""
 needs_tensorflow = pytest.mark.skipif(keras is None, reason="needs the optional dependencies `tf`")
 
 
@@ -140,7 +142,9 @@ class TestSources:
         assert not {"Add", "Conv", "MatMul", "Mul", "Relu"} & integers.keys()
         assert integers["QLinearConv"] == 5
 
-    @pytest.mark.parametrize("kind", ["int8", "int8_ends", "uint8_ends", "float16"])
+    @pytest.mark.parametrize(
+        "kind", ["int8", "uint8_ends", *(pytest.param(k, marks=pytest.mark.nightly) for k in MORE)]
+    )
     def test_the_flow_takes_quantised_tflite(self, model: Any, kind: str, tmp_path: Path) -> None:
         path = tflite(model, tmp_path, kind)
         result = optimize(path, Options(load_device("sim8"), method="once-per-layer"))
@@ -153,7 +157,7 @@ class TestSources:
             assert not [note for note in result.imported.network.graph.notes if "gives it no scale" in note]
         assert deviation.sqnr_db > 25
 
-    @pytest.mark.parametrize("kind", ["int8_ends", "uint8_ends"])
+    @pytest.mark.parametrize("kind", ["int8_ends", pytest.param("uint8_ends", marks=pytest.mark.nightly)])
     def test_scales_and_results_are_those_of_tflite(self, model: Any, kind: str, tmp_path: Path) -> None:
         """TFLite rounds with fixed-point factors: one step of difference in the result is no defect, two would be."""
         path = tflite(model, tmp_path, kind)

@@ -14,7 +14,7 @@ from sfopt.pipeline import Options, Result, optimize
 from sfopt.report import host_ops
 from sfopt.traffic import bytes_per_tensor
 
-SMALL = ("squeezenet", "shufflenet")
+SMALL = ("squeezenet",)
 GROUPS = {
     "bvlc_alexnet": 13,
     "densenet121": 246,
