@@ -173,6 +173,8 @@ def test_a_wrong_table_or_formula_is_an_error() -> None:
     tables, mathematics = hook("tables"), hook("mathematics")
     with pytest.raises(PluginError, match="no table `nothing`"):
         tables.on_page_markdown("<!-- table: nothing -->")
+    with pytest.raises(PluginError, match=r"the table `a \| b` has another number of cells"):
+        tables.table(("a", "b"), iter([("c",)]))
     with pytest.raises(PluginError, match=r"formula `\\nothing \+ 1`"):
         mathematics.mathml(r"\nothing + 1", "inline")
     assert mathematics.mathml("x_1 &lt; 2", "inline").startswith("<math")
