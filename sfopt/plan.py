@@ -21,6 +21,7 @@ from types import UnionType
 from typing import Any, get_args, get_origin, get_type_hints
 
 from sfopt.errors import UsageError
+from sfopt.notebook import plan_html
 
 __all__ = [
     "Buffer",
@@ -254,6 +255,10 @@ class Plan:
         if role in (Role.WEIGHTS, Role.PARAMETERS):
             return table[f"{name}.{role.value}"]
         return table[name] if name in table else table[content]
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: what is proven, and for each segment how it runs, what it holds and what it moves."""
+        return plan_html(self)
 
     def to_json(self) -> str:
         """As JSON, stable key order, one line an entry where that is readable."""

@@ -1,13 +1,13 @@
 """The backend seam: a plan becomes a program file, and the program runs on the simulator."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 
-from sfopt.backend import Event, Execution
+from sfopt.backend import Execution
 from sfopt.device import Device
 from sfopt.errors import DeviceError
 from sfopt.execute import HostGroups, channels_first, channels_last, dense_inputs
@@ -22,6 +22,7 @@ from sfopt_fpga.maps import HostCall
 from sfopt_fpga.program import Program
 from sfopt_fpga.rtl_build import require_tools, rtl_parameters
 from sfopt_fpga.simulator import SimulationResult, simulate
+from sfopt_fpga.slices import label_events
 
 __all__ = ["FpgaBackend", "FpgaProgram"]
 
@@ -102,15 +103,9 @@ class FpgaProgram:
             result.program_bytes,
             result.cycles,
             result.busy_cycles,
-            tuple(self._events(result)),
+            tuple(label_events(self.program, self.network, result.events)),
             host.values,
         )
-
-    def _events(self, result: SimulationResult | RtlResult) -> Iterator[Event]:
-        traced = {t.word: t.tensor for t in self.program.trace}
-        for busy in result.events:
-            label = traced.get(busy.word, f"{busy.opcode.name} {busy.word}")
-            yield Event(busy.engine.name.lower(), label, busy.start_cycle, busy.end_cycle, busy.dram_bytes)
 
 
 class _Host:

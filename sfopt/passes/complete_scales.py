@@ -9,8 +9,8 @@ picking commute. Otherwise calibration must find one. A convolution with float w
 from collections.abc import Mapping
 
 from sfopt.graph import Graph, Op, Quant
-from sfopt.passes.lower_qdq import TABLE_FUNCTIONS
 from sfopt.passes.lowering import feature_map_shape, keeps_map
+from sfopt.passes.pointwise import TABLE_FUNCTIONS
 from sfopt.passes.qdq import LAYOUT_OPS, Draft, quantization_of, stored_dtype
 
 __all__ = ["complete_scales", "missing_scales"]

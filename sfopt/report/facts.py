@@ -2,19 +2,22 @@
 
 import json
 import math
-from dataclasses import asdict
+from collections.abc import Sequence
+from dataclasses import asdict, replace
 from typing import Any
 
 from sfopt import cost
 from sfopt.device import Device
 from sfopt.groups import Kind, Network
 from sfopt.host_reasons import host_reason
-from sfopt.pipeline import Result, mac_efficiency
-from sfopt.plan import Order, Plan
+from sfopt.pipeline import Moment, Result, mac_efficiency
+from sfopt.plan import Order
 
 __all__ = ["build_report", "host_ops", "import_notes", "report_json"]
 
 SCHEMA = 1
+MOMENTS = 500
+"""Of the planner's history, in a report."""
 _VIEWS = frozenset({"Flatten", "Reshape", "Squeeze", "Unsqueeze"})
 
 
@@ -34,7 +37,7 @@ def build_report(result: Result) -> dict[str, Any]:
             "rtl": asdict(verification.hardware.traffic) if verification and verification.hardware else None,
         },
         "sram": {"capacity": result.options.device.sram_bytes, "peak": result.plan.peak_bytes},
-        "solver": _solver(result.plan),
+        "solver": _solver(result),
         "cycles": _cycles(result),
         "latency_ms": _latency_ms(result),
         "segments": _segments(result),
@@ -76,8 +79,8 @@ def _device(device: Device) -> dict[str, Any]:
     return {key: getattr(device, key) for key in keys}
 
 
-def _solver(plan: Plan) -> dict[str, Any]:
-    certificate = plan.certificate
+def _solver(result: Result) -> dict[str, Any]:
+    plan, certificate = result.plan, result.plan.certificate
     first = certificate.objectives[0]
     return {
         "method": certificate.method,
@@ -87,7 +90,20 @@ def _solver(plan: Plan) -> dict[str, Any]:
         "seconds": round(certificate.seconds, 3),
         "levels": [{**asdict(o), "status": str(o.status)} for o in certificate.objectives],
         "order": None if plan.order is None else _order(plan.order),
+        "history": [asdict(m) for m in _thinned(result.history)],
     }
+
+
+def _thinned(history: Sequence[Moment]) -> list[Moment]:
+    """At most about `MOMENTS` of them: of those of one level that are close together, the last."""
+    apart = (history[-1].seconds - history[0].seconds) / MOMENTS if history else 0.0
+    kept = list[Moment]()
+    for moment in history:
+        if kept and kept[-1].level == moment.level and moment.seconds - kept[-1].seconds < apart:
+            kept[-1] = replace(moment, seconds=kept[-1].seconds)
+        else:
+            kept.append(moment)
+    return kept
 
 
 def _order(order: Order) -> dict[str, int]:
