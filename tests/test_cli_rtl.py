@@ -24,9 +24,8 @@ def test_optimize_reports_what_the_rtl_moved(sfopt: Run, tmp_path: Path) -> None
     assert report["dram_bytes"]["rtl"] == report["dram_bytes"]["simulated"] == report["dram_bytes"]["planned"]
     cycles = report["cycles"]
     assert cycles["rtl"] == pytest.approx(cycles["total"], rel=0.02)
-    assert (
-        f"rtl       same results and traffic, {report['dram_bytes']['rtl']['total']} bytes; {cycles['rtl']} cyc" in text
-    )
+    assert f"; rtl: same results and traffic, {report['dram_bytes']['rtl']['total']} bytes\n" in text
+    assert f"; rtl {cycles['rtl']} cycles, " in text
     require_same_slices(json.loads((out / "trace.json").read_text())["traceEvents"], report)
 
 

@@ -4,7 +4,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from sfopt.backend import Event
+from sfopt.onnx_io import annotate_onnx
 from sfopt.pipeline import Result
+from sfopt.report.annotations import plan_notes
 from sfopt.report.facts import report_json
 from sfopt.report.page import report_page
 from sfopt.report.text import summary_lines
@@ -18,8 +20,13 @@ RTL_RUN = "RTL"
 
 
 def output_files(result: Result, facts: dict[str, Any]) -> dict[str, bytes]:
-    """File name -> content: the backend's and the reference's own files, the plan, the report, the trace."""
+    """File name -> content: the backend's and the reference's own files, the plan, the report, the trace.
+
+    The int8 model carries the plan's decisions as notes.
+    """
     files = {**result.reference.files, **result.compiled.files}
+    notes = plan_notes(result.imported.network, result.plan)
+    files |= {name: annotate_onnx(data, notes) for name, data in files.items() if name.endswith(".onnx")}
     files["plan.json"] = result.plan.to_json().encode()
     files["report.json"] = report_json(facts).encode()
     page = report_page(result.imported.network, result.plan, result.options.device, facts, summary_lines(facts))
