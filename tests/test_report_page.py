@@ -12,6 +12,7 @@ import pytest
 from naive_plan import Choice, naive_plan
 from networks import GraphBuilder
 from segment_networks import SEGMENT_NETWORKS
+from transposed_networks import transposed_network
 
 from sfopt import cost
 from sfopt.device import load_device
@@ -28,7 +29,8 @@ from sfopt.report.page import report_page
 from sfopt.report.placement import placement_reasons
 
 DEVICE = replace(load_device("sim8"), banks=256)
-NAMES = ("residual_chain", "forks", "inception", "pyramid", "sparse")
+NETWORKS = {**SEGMENT_NETWORKS, "transposed": lambda: transposed_network(3)}
+NAMES = ("residual_chain", "forks", "inception", "pyramid", "sparse", "transposed")
 
 
 @pytest.fixture(scope="module")
@@ -36,8 +38,8 @@ def digits() -> Result:
     return optimize(digits_model_path(), Options(load_device("sim8")))
 
 
-def planned(name: str, choice: Choice | None = None, cuts: tuple[int, ...] = (2,)) -> tuple[Network, Plan]:
-    network = SEGMENT_NETWORKS[name]()
+def planned(name: str, choice: Choice | None = None, cuts: tuple[int, ...] = (1,)) -> tuple[Network, Plan]:
+    network = NETWORKS[name]()
     return network, naive_plan(network, DEVICE, choice or Choice(band_rows=2), [*cuts])
 
 
@@ -69,7 +71,7 @@ def test_memory_map_has_every_buffer_where_the_plan_has_it(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_hover_names_tensor_bytes_and_reason(name: str) -> None:
-    network, plan = planned(name, Choice(band_rows=2, resident=frozenset(SEGMENT_NETWORKS[name]().shortcuts)), cuts=())
+    network, plan = planned(name, Choice(band_rows=2, resident=frozenset(NETWORKS[name]().shortcuts)), cuts=())
     texts = [t for bar in bars(memory_map(network, plan, DEVICE)) for t in bar.hovertext]
     reasons = placement_reasons(network, plan)
     for b in plan.buffers:
@@ -102,7 +104,7 @@ def test_every_read_and_write_of_a_map_is_an_arrow(name: str) -> None:
 
 def test_maps_in_dram_at_one_time_do_not_overlap() -> None:
     for name in NAMES:
-        network, plan = planned(name, Choice(), cuts=tuple(range(1, 6)))
+        network, plan = planned(name, Choice(), cuts=(1, 2))
         below = [r for r in rectangles(memory_map(network, plan, DEVICE)).elements() if r[3] < 0]
         assert len(below) == len(plan.dram)
         for i, a in enumerate(below):

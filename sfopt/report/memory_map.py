@@ -60,7 +60,7 @@ def memory_map(network: Network, plan: Plan, device: Device) -> go.Figure:
         xaxis={"title": "group, in execution order", "range": [-0.5, len(network.groups) - 0.5]},
         yaxis={"title": "address in the scratchpad", "range": [lowest, (1 + 1.8 * STRIP_SHARE) * top]},
         height=620,
-        meta={"bytes": ["yaxis"], "groups": True, "dram": lowest / 2},
+        meta={"bytes": ["yaxis"], "groups": True, "dram": lowest / 2, "top": top},
     )
     return figure
 
