@@ -18,6 +18,7 @@ from sfopt.passes.windows import LARGEST
 __all__ = ["express_broadcasts"]
 
 
+
 def express_broadcasts(graph: Graph) -> Graph:
     """Apply the rewrites of this module."""
     return graph if holds_integers(graph) else sweep(graph, _rule)

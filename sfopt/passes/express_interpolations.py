@@ -72,12 +72,7 @@ def _rule(graph: Graph, op: Op) -> Graph | None:
     if op.op_type != "Resize" or len(op.inputs) != 1 or op.attributes.get("mode") != "linear":
         return None
     source, target = graph.tensor(op.inputs[0]), graph.tensor(op.output)
-    if (
-        len(source.shape) != 4
-        or source.shape[0] != 1
-        or source.shape[:2] != target.shape[:2]
-        or op.attributes.get("antialias")
-    ):
+    if len(source.shape) != 4 or source.shape[0] != 1 or source.shape[:2] != target.shape[:2] or op.attributes.get("antialias"):
         return None
     axes = [_axis(op, source.shape[a], target.shape[a], a) for a in (2, 3)]
     if axes[0] is None or axes[1] is None:

@@ -120,3 +120,5 @@ def _steps(graph: Graph, ops: tuple[Op, ...]) -> tuple[Step, ...]:
 
 def _plain(attributes: Mapping[str, Attribute]) -> dict[str, Attribute]:
     return {k: v for k, v in attributes.items() if isinstance(v, int | float | str)}
+
+
