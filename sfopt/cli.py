@@ -306,7 +306,7 @@ def backends() -> None:
 @app.command()
 def ops() -> None:
     """List the operators that the accelerator runs, and what happens to the others."""
-    table = Table("operator", "runs as", "conditions")
+    table = Table("operators", "runs", "as", "conditions")
     for row in supported_ops():
         table.add_row(*row)
     console.print(table)

@@ -12,6 +12,7 @@ something that streams lies in the same bank (`rivals.py`).
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache, partial
 from itertools import chain, groupby
 
 import numpy as np
@@ -143,8 +144,9 @@ def _contended(
     if work.records and (work.mode != Mode.MEAN or work.final):
         needed = [(0, 1)] if work.mode == Mode.MEAN else [(v.channel, v.records) for _ in chunks for v in every]
     head_banks = np.zeros(head, np.intp) if rivals is None else rivals.head(head)
-    records = (np.zeros(words, np.intp) if rivals is None else rivals.records(c, words) for c, words in needed)
-    first = Pass(begin, list(_weight_reads(work, every[0], 0)))
+    banks = cache(lambda c, words: np.zeros(words, np.intp) if rivals is None else rivals.records(c, words))
+    records = (banks(c, words) for c, words in needed)
+    first = Pass(begin, partial(_weight_reads, work, every[0], 0))
     passes = _passes(work, every, chunks, result_words)
     return parameter_waits(chain([first], passes), head_banks, records)
 
@@ -160,16 +162,25 @@ def _passes(work: Work, every: Sequence[Vector], chunks: Sequence[_Chunk], resul
                 last = index == v.passes - 1
                 behind, place = (every[(at + 1) % len(every)], 0) if last else (v, index + 1)
                 stride = _result_cycles(work, v) if last else 1
-                reads = [*_pixel_reads(work, v, pixels, index, stride), *_weight_reads(work, behind, place)]
+                reads = partial(_reads, work, v, pixels, index, stride, (behind, place), result_words * last)
                 if not last:
                     yield Pass(_pass(work, v, chunk, index), reads, needs_head=early)
                     continue
-                reads += _second_reads(work, v, pixels, stride, result_words)
                 slots = chunk.pixels + chunk.primes * v.paired(index)
                 released = (slots - 1) * stride + _TO_RELEASE + _SCALE * work.scale
                 yield Pass(_last_pass(work, v, chunk), reads, number, early, released)
             number += work.mode != Mode.MEAN
         pixel += chunk.pixels
+
+
+def _reads(
+    work: Work, vector: Vector, pixels: range, index: int, stride: int, ahead: tuple[Vector, int], result_words: int
+) -> Iterator[Reads]:
+    """All that a pass reads; `ahead` is the pass behind it, `result_words` 0 where the pass is not the vector's last."""
+    yield from _pixel_reads(work, vector, pixels, index, stride)
+    yield from _weight_reads(work, *ahead)
+    if result_words:
+        yield from _second_reads(work, vector, pixels, stride, result_words)
 
 
 def _pixel_reads(work: Work, vector: Vector, pixels: range, index: int, stride: int) -> Iterator[Reads]:

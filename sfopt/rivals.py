@@ -5,7 +5,7 @@ passes that are longer than their reads, of pixels outside the map, and those in
 """
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -26,6 +26,7 @@ _TO_USE = 4
 """From a word's read to the first pass that may use it."""
 _SETS = 4
 """Vectors whose biases and factors are held."""
+_NEVER = 1 << 62
 
 
 class Streams(Protocol):
@@ -61,10 +62,11 @@ class Reads:
     delay: int
     stride: int = 1
 
-    def taken(self, begin: int) -> Iterator[tuple[int, int]]:
-        """Cycle and bank of those that read the parameters' banks."""
-        for index in np.flatnonzero(self.banks != ELSEWHERE):
-            yield begin + self.delay + self.stride * int(index), int(self.banks[index])
+    def taken(self, begin: int, since: int) -> tuple[Banks, Banks]:
+        """Cycles, from one on, and banks of those that read the parameters' banks."""
+        skipped = max(0, -(-(since - begin - self.delay) // self.stride))
+        index = skipped + np.flatnonzero(self.banks[skipped:] != ELSEWHERE)
+        return begin + self.delay + self.stride * index, self.banks[index]
 
 
 @dataclass(frozen=True)
@@ -72,7 +74,8 @@ class Pass:
     """One pass of the schedule."""
 
     cycles: int
-    reads: Sequence[Reads]
+    reads: Callable[[], Iterable[Reads]]
+    """Worked out when wanted: mostly the parameters' port waits for a vector's end, and what streams meanwhile is all one."""
     vector: int | None = None
     """The vector whose last pass it is: it needs the head and that vector's records."""
     needs_head: bool = False
@@ -93,10 +96,12 @@ def parameter_waits(passes: Iterable[Pass], head: Banks, records: Iterator[Banks
         if one.vector is not None or one.needs_head:
             late = max(0, port.there(one.vector, now) - now)
             waits, now = waits + late, now + late
-        for reads in one.reads:
-            port.taken.update(reads.taken(now))
         if one.vector is not None:
             port.releases.append(now + one.released)
+        elif port.waits:
+            now += one.cycles
+            continue
+        port.take(now, one.reads())
         now += one.cycles
         port.read_until(now)
     return waits
@@ -114,7 +119,7 @@ class _Port:
         self._head_read: int | None = None
         self._sets = deque[int]()
         """Cycle of the last read of each vector's records."""
-        self.taken = set[tuple[int, int]]()
+        self._taken = set[tuple[int, int]]()
         """Cycles and banks in which a stream reads."""
         self.releases = list[int]()
         self.done = False
@@ -127,10 +132,28 @@ class _Port:
         """Cycle of the last read."""
         return self._next - 1
 
+    @property
+    def waits(self) -> bool:
+        """Whether the next read is that of a vector whose set is held by one with passes to come.
+
+        A pass that is not a vector's last has all of its reads at the bank before the next pass releases anything.
+        """
+        return self._possible() == _NEVER
+
+    def take(self, begin: int, reads: Iterable[Reads]) -> None:
+        """Streams read for a pass that begins at a cycle. What they read before the next read here may be is forgotten."""
+        since = self._possible()
+        self._taken = {(cycle, bank) for cycle, bank in self._taken if cycle >= since}
+        for each in reads:
+            cycles, banks = each.taken(begin, since)
+            self._taken.update(zip(cycles.tolist(), banks.tolist(), strict=True))
+
     def read_until(self, end: int) -> None:
-        """Read in all cycles before `end` that are free."""
+        """Read in all cycles before `end` that are free. What no stream has read by then it never will."""
         while not self.done and (cycle := self._free()) < end:
             self._read(cycle)
+        if not self.done:
+            self._next = max(self._next, end)
 
     def there(self, vector: int | None, now: int) -> int:
         """Cycle from which a pass may begin that needs the head and the records of a vector, reads going on until then."""
@@ -143,13 +166,17 @@ class _Port:
 
     def _free(self) -> int:
         """The next cycle in which a read is answered."""
-        behind = len(self._sets) - _SETS
-        cycle = self._next
-        if not self._is_head and behind >= 0:
-            cycle = max(cycle, self.releases[behind]) if behind < len(self.releases) else 1 << 62
-        while (cycle, self._left[0]) in self.taken:
+        cycle = self._possible()
+        while (cycle, self._left[0]) in self._taken:
             cycle += 1
         return cycle
+
+    def _possible(self) -> int:
+        """The first cycle in which the next read may be asked for."""
+        behind = len(self._sets) - _SETS
+        if self._is_head or behind < 0:
+            return self._next
+        return max(self._next, self.releases[behind]) if behind < len(self.releases) else _NEVER
 
     def _read(self, cycle: int) -> None:
         self._next = cycle + 1

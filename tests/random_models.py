@@ -1,16 +1,13 @@
 """Seeded random float ONNX models: every operator of a convolutional network, in the shapes where compilers go wrong."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
+from grower import Grower, Limits
 from models import ModelBuilder
 
-__all__ = ["BOUNDARY", "LARGE", "LAYOUT", "MOVES", "SMALL", "Limits", "RandomModel", "random_model"]
-
-Shape = tuple[int, int, int]
-"""Channels, height, width."""
+__all__ = ["BOUNDARY", "LARGE", "LAYOUT", "MOVES", "SMALL", "WIDE", "Limits", "RandomModel", "random_model"]
 
 BOUNDARY = frozenset({"QuantizeLinear", "DequantizeLinear"})
 """What the host does for every float network."""
@@ -18,24 +15,8 @@ BOUNDARY = frozenset({"QuantizeLinear", "DequantizeLinear"})
 LAYOUT = frozenset({"Flatten", "Reshape", "Squeeze", "Transpose", "Unsqueeze"})
 """May stay on the host at the ends of a network, where it only moves elements."""
 
-
-_ACTIVATIONS = (
-    "Relu", "Relu", "Clip", "LeakyRelu", "Tanh", "Sigmoid", "SiLU", "HardSwish", "hswish", "HardSigmoid", "Elu", "none",
-)  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Limits:
-    """How large a model may get."""
-
-    steps: int
-    channels: int
-    side: int
-    macs: int
-    """Multiply-accumulates of one convolution."""
-
-
 SMALL = Limits(steps=6, channels=24, side=14, macs=200_000)
+WIDE = Limits(steps=6, channels=200, side=70, macs=2_000_000)
 LARGE = Limits(steps=10, channels=200, side=70, macs=8_000_000)
 
 
@@ -47,124 +28,12 @@ class RandomModel:
     data: bytes
     moves: tuple[str, ...]
     host: frozenset[str]
+    shapes: tuple[tuple[int, int, int], ...]
+    """Channels, height, width of every map that a move returned."""
 
 
-@dataclass
-class _Grower:
-    """A model under construction: what has been computed so far, and random moves that add to it."""
-
-    limits: Limits
-    r: np.random.Generator
-    m: ModelBuilder
-    shapes: dict[str, Shape] = field(default_factory=dict)
-    made: list[str] = field(default_factory=list)
-    moves: list[str] = field(default_factory=list)
-    host: set[str] = field(default_factory=set)
-    clamped: bool = False
-    """A pool dropped a window that ONNX's shape inference counts: nothing may depend on the exact size any more."""
-
-    # -- building blocks ------------------------------------------------------------------------------------------------
-
-    def between(self, low: int, high: int) -> int:
-        return int(self.r.integers(low, max(low, high) + 1))
-
-    def chance(self, p: float) -> bool:
-        return bool(self.r.random() < p)
-
-    def pick(self, choices: Sequence[Any]) -> Any:
-        return choices[int(self.r.integers(len(choices)))]
-
-    def channels(self) -> int:
-        """Any count, small ones more often than not, on and around the multiples of the lanes."""
-        return min(
-            self.limits.channels, self.pick([self.between(1, 9), self.between(1, self.limits.channels), 8, 16, 17, 7])
-        )
-
-    def inputs(self) -> list[str]:
-        return [i.name for i in self.m.inputs]
-
-    def note(self, name: str, shape: Shape) -> str:
-        self.shapes[name] = shape
-        return name
-
-    def unary(self, op_type: str, x: str, **attributes: object) -> str:
-        return self.note(self.m.add(op_type, x, **attributes), self.shapes[x])
-
-    def binary(self, op_type: str, a: str, b: str) -> str:
-        if self.chance(0.5):
-            a, b = b, a
-        c = tuple(max(p, q) for p, q in zip(self.shapes[a], self.shapes[b], strict=True))
-        return self.note(self.m.add(op_type, a, b), c)  # type: ignore[arg-type]
-
-    def conv(
-        self,
-        x: str,
-        channels: int,
-        kernel: tuple[int, int] = (1, 1),
-        strides: tuple[int, int] = (1, 1),
-        pads: tuple[int, int, int, int] = (0, 0, 0, 0),
-        dilations: tuple[int, int] = (1, 1),
-        group: int = 1,
-        auto_pad: str = "",
-    ) -> str:
-        """Weights that keep the size of what they multiply."""
-        depth, *sides = self.shapes[x]
-        bound = (3 / (depth // group * kernel[0] * kernel[1])) ** 0.5
-        spread = self.r.uniform(0.2, 2.0, (channels, 1, 1, 1))
-        weights = self.r.uniform(-bound, bound, (channels, depth // group, *kernel)) * spread
-        inputs = [x, self.m.constant(weights)]
-        if self.chance(0.7):
-            inputs.append(self.m.random_constant(channels, low=-0.5, high=0.5))
-        extent = [(k - 1) * d + 1 for k, d in zip(kernel, dilations, strict=True)]
-        if auto_pad.startswith("SAME"):
-            out = [-(-n // s) for n, s in zip(sides, strides, strict=True)]
-            how: dict[str, object] = {"auto_pad": auto_pad}
-        else:
-            total = [pads[0] + pads[2], pads[1] + pads[3]]
-            out = [(n + p - e) // s + 1 for n, p, e, s in zip(sides, total, extent, strides, strict=True)]
-            how = {"auto_pad": auto_pad} if auto_pad else {"pads": list(pads)}
-        name = self.m.add("Conv", *inputs, strides=list(strides), dilations=list(dilations), group=group, **how)
-        return self.note(name, (channels, out[0], out[1]))
-
-    def affordable(self, x: str, channels: int, kernel: tuple[int, int]) -> int:
-        """`channels`, or as many as the limits allow."""
-        depth, height, width = self.shapes[x]
-        return max(1, min(channels, self.limits.macs // max(1, depth * height * width * kernel[0] * kernel[1])))
-
-    def same(self, x: str, channels: int) -> str:
-        """A convolution that keeps height and width."""
-        k = (self.pick([1, 3, 3, 5]), self.pick([1, 3, 3]))
-        p = (k[0] // 2, k[1] // 2, k[0] // 2, k[1] // 2)
-        return self.conv(x, channels, k, pads=p)
-
-    def activation(self, x: str) -> str:
-        match self.pick(_ACTIVATIONS):
-            case "Clip":
-                if x in self.inputs():
-                    self.host |= {"Clip"}
-                low, high = self.pick([(0.0, 6.0), (0.0, 1.0), (-1.0, 1.0)])
-                return self.note(self.m.add("Clip", x, self.m.constant(low), self.m.constant(high)), self.shapes[x])
-            case "LeakyRelu":
-                return self.unary("LeakyRelu", x, alpha=float(self.pick([0.01, 0.1, 0.3])))
-            case "SiLU":
-                return self.binary("Mul", x, self.unary("Sigmoid", x))
-            case "hswish":
-                return self.binary("Mul", x, self.unary("HardSigmoid", x, alpha=1 / 6, beta=0.5))
-            case "none":
-                return x
-            case name:
-                if name == "Relu" and x in self.inputs():
-                    self.host |= {"Relu"}  # onnxruntime.quantization starts no int8 at a Relu
-                return self.unary(name, x)
-
-    def maybe(self, x: str) -> str:
-        return self.activation(x) if self.chance(0.6) else x
-
-    def keep(self, *names: str) -> str:
-        self.made += [n for n in dict.fromkeys(names) if n not in self.made]
-        return names[-1]
-
-    # -- moves: each takes a map and returns a new one, or None where the shape does not allow it ----------------------
+class _Moves(Grower):
+    """Each move takes a map and returns a new one, or None where the shape does not allow it."""
 
     def plain(self, x: str) -> str | None:
         """Any kernel, stride, dilation, padding."""
@@ -253,7 +122,8 @@ class _Grower:
     def mean(self, x: str) -> str:
         c = self.shapes[x][0]
         if self.chance(0.5):
-            return self.note(self.m.add("ReduceMean", x, axes=[2, 3], keepdims=1), (c, 1, 1))
+            inputs, how = ([x], {"axes": [2, 3]}) if self.opset < 18 else ([x, self.m.constant([2, 3], "int64")], {})
+            return self.note(self.m.add("ReduceMean", *inputs, keepdims=1, **how), (c, 1, 1))
         return self.note(self.m.add("GlobalAveragePool", x), (c, 1, 1))
 
     def squeeze_excite(self, x: str) -> str:
@@ -289,6 +159,82 @@ class _Grower:
             parts, total = [x, x], 2 * self.shapes[x][0]
         y = self.note(self.m.add("Concat", *parts, axis=self.pick([1, -3])), (total, h, w))
         return self.conv(y, self.affordable(y, self.channels(), (1, 1))) if self.chance(0.5) else self.maybe(y)
+
+    def dense(self, x: str) -> str | None:
+        """As in DenseNet: each layer reads all that was made before it, side by side."""
+        c, h, w = self.shapes[x]
+        growth, layers, parts = self.between(1, 12), self.between(2, 4), [x]
+        if c + layers * growth > 2 * self.limits.channels:
+            return None
+        for _ in range(layers):
+            y = x if len(parts) == 1 else self.m.add("Concat", *parts, axis=1)
+            self.note(y, (sum(self.shapes[n][0] for n in parts), h, w))
+            if self.chance(0.5):
+                y = self.note(self.m.batch_norm(y, self.shapes[y][0]), self.shapes[y])
+                y = self.unary("Relu", y)
+            parts.append(self.maybe(self.same(y, growth)))
+        return self.note(self.m.add("Concat", *parts, axis=1), (c + layers * growth, h, w))
+
+    def shuffled(self, x: str) -> str | None:
+        """As in ShuffleNet: channels dealt out over groups, perhaps behind two halves that went different ways."""
+        c, h, w = self.shapes[x]
+        divisors = [g for g in range(2, c) if c % g == 0]
+        if not divisors:
+            return None
+        if c % 2 == 0 and self.chance(0.5):
+            left, right = self.halves(x)
+            x = self.note(self.m.add("Concat", left, self.maybe(self.same(right, c // 2)), axis=1), (c, h, w))
+        g = self.pick(divisors)
+        y = self.m.add("Reshape", x, self.m.constant([1, g, c // g, h, w], "int64"))
+        y = self.m.add("Transpose", y, perm=[0, 2, 1, 3, 4])
+        y = self.note(self.m.add("Reshape", y, self.m.constant([1, c, h, w], "int64")), (c, h, w))
+        return self.maybe(self.conv(y, c, group=self.pick([1, g])))
+
+    def halves(self, x: str) -> list[str]:
+        """A map cut in two along its channels by Split or by two Slices; needs an even number of them."""
+        c, h, w = self.shapes[x]
+        if self.chance(0.5):
+            number = len(self.m.nodes)
+            parts = [f"t{number}a", f"t{number}b"]
+            self.m.add("Split", x, outputs=parts, axis=1, **({"num_outputs": 2} if self.opset >= 18 else {}))
+        else:
+            ends = [(0, c // 2), (c // 2, c)]
+            vectors = [[self.m.constant([n], "int64") for n in (*end, 1)] for end in ends]
+            parts = [self.m.add("Slice", x, *vector) for vector in vectors]
+        return [self.note(n, (c // 2, h, w)) for n in parts]
+
+    def halved(self, x: str) -> str | None:
+        """Both halves of the channels, each with a way of its own, added or one of them dropped."""
+        c = self.shapes[x][0]
+        if c % 2:
+            return None
+        left, right = self.halves(x)
+        left = self.maybe(self.same(left, self.between(1, 9)))
+        return self.binary("Add", left, self.same(right, self.shapes[left][0])) if self.chance(0.6) else left
+
+    def space_to_depth(self, x: str) -> str | None:
+        c, h, w = self.shapes[x]
+        if h % 2 or w % 2 or 4 * c > 2 * self.limits.channels:
+            return None
+        y = self.note(self.m.add("SpaceToDepth", x, blocksize=2), (4 * c, h // 2, w // 2))
+        return self.conv(y, self.affordable(y, self.channels(), (1, 1)))
+
+    def channels_last(self, x: str) -> str:
+        """A stretch in the other layout, as exports from TensorFlow have them."""
+        c, h, w = self.shapes[x]
+        y = self.m.add("Transpose", x if x not in self.sources else self.same(x, c), perm=[0, 2, 3, 1])
+        match self.pick(["affine", "Relu", "Concat", "Add"]):
+            case "affine":
+                y = self.m.add("Mul", y, self.m.random_constant(c, low=0.3, high=1.5))
+                y = self.m.add("Add", y, self.m.random_constant(c))
+            case "Relu":
+                y = self.m.add("Relu", y)
+            case "Concat" if 2 * c <= 2 * self.limits.channels:
+                other = self.m.add("Transpose", self.same(x, c), perm=[0, 2, 3, 1])
+                y, c = self.m.add("Concat", y, other, axis=self.pick([3, -1])), 2 * c
+            case _:
+                y = self.m.add("Add", y, self.m.add("Transpose", self.same(x, c), perm=[0, 2, 3, 1]))
+        return self.note(self.m.add("Transpose", y, perm=[0, 3, 1, 2]), (c, h, w))
 
     def upsampled(self, x: str) -> str | None:
         """Nearest resize, then a lateral merge with a map of that size."""
@@ -396,7 +342,8 @@ class _Grower:
     def host_middle(self, x: str) -> str:
         """An operator without an int8 form, and the network goes on behind it."""
         c = self.shapes[x][0]
-        match self.pick(["Softmax", "InstanceNormalization", "Abs", "Sin", "DepthToSpace"]):
+        kinds = ["Softmax", "InstanceNormalization", "Abs", "Sin", "DepthToSpace", "PRelu"]
+        match self.pick(kinds):
             case "Softmax":
                 y, name = self.unary("Softmax", x, axis=self.pick([1, 3])), "Softmax"
             case "InstanceNormalization":
@@ -406,9 +353,29 @@ class _Grower:
             case "DepthToSpace" if c % 4 == 0 and max(self.shapes[x][1:]) * 2 <= self.limits.side:
                 h, w = self.shapes[x][1:]
                 y, name = self.note(self.m.add("DepthToSpace", x, blocksize=2), (c // 4, h * 2, w * 2)), "DepthToSpace"
+            case "PRelu":
+                slopes = self.m.random_constant(self.pick([c, 1]), 1, 1, low=-0.2, high=0.5)
+                y, name = self.note(self.m.add("PRelu", x, slopes), self.shapes[x]), "PRelu"
             case _:
                 y, name = self.unary("Sin", x), "Sin"
         self.host |= {name}
+        return self.same(y, self.affordable(y, self.channels(), (5, 3)))
+
+    def host_up(self, x: str) -> str | None:
+        """Twice the height and width by a transposed convolution or between the pixels."""
+        c, h, w = self.shapes[x]
+        if max(h, w) * 2 > self.limits.side:
+            return None
+        if self.chance(0.6):
+            deep, k, bound = self.between(1, 9), self.pick([2, 3, 4]), (3 / c) ** 0.5
+            weights = self.m.random_constant(c, deep, k, k, low=-bound, high=bound)
+            pads = {2: [0, 0, 0, 0], 3: [0, 0, 1, 1], 4: [1, 1, 1, 1]}[k]
+            y, name = self.m.add("ConvTranspose", x, weights, strides=[2, 2], pads=pads), "ConvTranspose"
+        else:
+            deep, name = c, "Resize"
+            y = self.m.add("Resize", x, "", self.m.constant([1, 1, 2, 2]), mode="linear")
+        self.host |= {name}
+        y = self.note(y, (deep, h * 2, w * 2))
         return self.same(y, self.affordable(y, self.channels(), (5, 3)))
 
     def head(self, x: str) -> str:
@@ -448,9 +415,10 @@ class _Grower:
 _COMMON = (
     "plain", "grouped", "depthwise", "pointwise_stride", "padded", "residual", "projection", "preactivation", "normalised",
     "squeeze_excite", "scaled_by_map", "stacked", "upsampled", "pyramid", "pool", "global_mean", "sum_of_three",
-    "three_readers", "doubled", "squared", "unfused", "activated", "affine", "weighted_sum",
+    "three_readers", "doubled", "squared", "unfused", "activated", "affine", "weighted_sum", "dense", "shuffled", "halved",
+    "space_to_depth", "channels_last",
 )  # fmt: skip
-_HOST = ("host_middle", "added_channels")
+_HOST = ("host_middle", "host_up", "added_channels")
 
 MOVES = (*_COMMON, *_HOST, "head")
 """Names of everything that a model may be made of."""
@@ -459,16 +427,18 @@ MOVES = (*_COMMON, *_HOST, "head")
 def random_model(seed: int, limits: Limits = SMALL) -> RandomModel:
     """The model of a seed: one or two inputs, a few moves, one or more outputs, perhaps a classifier. Same seed, same bytes."""
     r = np.random.default_rng([seed, limits.side])
-    g = _Grower(limits, r, ModelBuilder(seed))
+    g = _Moves(limits, r, ModelBuilder(seed), opset=int(r.choice([14, 16, 17, 20])))
     side = lambda: g.pick([g.between(1, limits.side), g.between(max(1, limits.side // 2), limits.side)])  # noqa: E731
     shape = (g.pick([1, 3, 3, 4, g.channels()]), side(), side())
-    g.keep(g.note(g.m.input((1, *shape), "image"), shape))
+    last = g.chance(0.15)
+    g.source(shape, "image", last=last)
     if g.chance(0.15):
-        g.keep(g.note(g.m.input((1, *shape), "second"), shape))
+        g.source(shape, "second", last=last)
     if g.chance(0.85):
         g.moves.append("plain")
-        g.keep(g.plain("image") or g.same("image", g.channels()))
-    with_host = g.chance(0.12)
+        image = g.sources[0]
+        g.keep(g.plain(image) or g.same(image, g.channels()))
+    with_host = g.chance(0.2)
     for _ in range(g.between(1, limits.steps)):
         x = g.made[-1] if g.chance(0.75) else g.pick(g.made)
         name = g.pick(_HOST) if with_host and g.chance(0.4) else g.pick(_COMMON)
@@ -480,22 +450,24 @@ def random_model(seed: int, limits: Limits = SMALL) -> RandomModel:
     return _finished(g, seed)
 
 
-def _finished(g: _Grower, seed: int) -> RandomModel:
+def _finished(g: _Moves, seed: int) -> RandomModel:
     last = g.made[-1]
-    if last in g.inputs():
+    if last in g.sources or not any(node.op_type == "Conv" for node in g.m.nodes):
         last = g.keep(g.same(last, 3))
     read = {n for node in g.m.nodes for n in node.input}
-    inputs = g.inputs()
-    unread = [n for n in inputs if n not in read]
-    ends = [n for n in g.made if n not in read and n not in inputs]
+    unread = [n for n in g.sources if n not in read]
+    ends = [n for n in g.made if n not in read and n not in g.sources]
     ends += [g.same(n, 2) for n in unread]
     if g.chance(0.4):
         g.moves.append("head")
         ends = [*ends, g.head(last)]
         if last in ends and g.chance(0.7) and len(ends) > 1:
             ends.remove(last)
-    inner = [n for n in g.made if n in read and n not in inputs]
+    inner = [n for n in g.made if n in read and n not in g.sources]
     if inner and g.chance(0.2):
         ends.append(g.pick(inner))
-    data = g.m.build(*dict.fromkeys(ends), opset=int(g.pick([14, 16, 17])))
-    return RandomModel(seed, data, tuple(g.moves), frozenset(g.host))
+    if g.chance(0.15):
+        ends = [g.m.add("Transpose", n, perm=[0, 2, 3, 1]) if n in g.shapes else n for n in ends]
+    data = g.m.build(*dict.fromkeys(ends), opset=g.opset)
+    shapes = tuple(g.shapes[n] for n in g.made)
+    return RandomModel(seed, data, tuple(g.moves), frozenset(g.host), shapes)

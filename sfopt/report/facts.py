@@ -9,7 +9,7 @@ from typing import Any
 from sfopt import cost
 from sfopt.device import Device
 from sfopt.groups import Kind, Network
-from sfopt.host import host_reason
+from sfopt.host_reasons import host_reason
 from sfopt.importer import Imported
 from sfopt.pipeline import Moment, Result, mac_efficiency
 from sfopt.plan import Order
@@ -165,9 +165,10 @@ def _equivalence(result: Result) -> dict[str, Any] | None:
 
 def host_ops(network: Network) -> list[dict[str, str]]:
     """Every op that computes on the host, with its reason; reshapes at the network's ends only rename axes and are left out."""
-    names = [*network.head, *(n for g in network.groups for n in g.host_ops), *network.tail]
-    ops = [network.graph.ops_by_name[n] for n in names]
-    return [{"op": op.op_type, "name": op.name, "reason": host_reason(op)} for op in ops if op.op_type not in _VIEWS]
+    inner = [n for g in network.groups for n in g.host_ops]
+    ops = [network.graph.ops_by_name[n] for n in (*network.head, *inner, *network.tail)]
+    told = [op for op in ops if op.name in inner or op.op_type not in _VIEWS]
+    return [{"op": op.op_type, "name": op.name, "reason": host_reason(network.graph, op)} for op in told]
 
 
 def import_notes(imported: Imported) -> list[str]:
