@@ -33,13 +33,23 @@ ENTRY_POINT_GROUP = "sfopt.backends"
 
 @dataclass(frozen=True)
 class Event:
-    """One busy interval of an engine, for traces. Cycles from the start of the run."""
+    """One busy interval of an engine, for traces. Cycles from the start of the run.
+
+    `name` is the tensor or constant block that is written or moved, `group` the one that it is done for.
+    """
 
     engine: str
     name: str
     start_cycle: int
     end_cycle: int
     dram_bytes: int = 0
+    instruction: int | None = None
+    """Index of its word in the program."""
+    group: str | None = None
+    rows: tuple[int, int] | None = None
+    """From and up to, of the feature map; of its input for a global mean. Of a transposed convolution's, one phase makes some."""
+    channels: tuple[int, int] | None = None
+    """From and up to, of the output."""
 
 
 @dataclass(frozen=True)

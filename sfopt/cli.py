@@ -4,9 +4,10 @@ import os
 import sys
 import tempfile
 import traceback
+from collections.abc import Iterable
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -14,16 +15,38 @@ from rich.markup import escape
 from rich.table import Table
 
 from sfopt import __version__, demo, pipeline, report, study
-from sfopt.allocate import METHODS, OBJECTIVES
 from sfopt.allocate.packing import pack as pack_intervals
 from sfopt.backend import Disassembler, backend_names, load_backend
 from sfopt.check_packing import check_packing
 from sfopt.convert import convert as convert_model
-from sfopt.device import Device, device_names, load_device
-from sfopt.errors import SfoptError, StoppedError, UsageError
+from sfopt.device import device_names, load_device
+from sfopt.errors import InfeasibleError, SfoptError, StoppedError, UsageError
+from sfopt.importer import import_model
 from sfopt.interval import answer_text, read_intervals
 from sfopt.opset import supported_ops
 from sfopt.output import output_directory, write_file
+from sfopt.parameters import (
+    AsJson,
+    BackendName,
+    Calibration,
+    DeviceName,
+    ExplainLimit,
+    KnownDevice,
+    Method,
+    Methods,
+    Model,
+    NoVerify,
+    Objective,
+    Orders,
+    Rtl,
+    Seed,
+    Sram,
+    TimeLimit,
+    TrafficLimit,
+    device_of,
+    method_of,
+    objective_of,
+)
 from sfopt.progress import progress_line
 from sfopt.recheck import check_directory
 from sfopt.units import format_bytes, parse_size, parse_sizes
@@ -51,34 +74,6 @@ INTERRUPTED = 130
 app = typer.Typer(name="sfopt", help=__doc__, pretty_exceptions_enable=False)
 console = Console()
 errors = Console(stderr=True)
-
-Model = Annotated[
-    Path, typer.Argument(help="ONNX, Keras (.keras, .h5), SavedModel folder or TFLite.", show_default=False)
-]
-DeviceName = Annotated[str, typer.Option("--device", help="A name from `sfopt devices`, or a TOML file.")]
-Sram = Annotated[str | None, typer.Option("--sram", help="Scratchpad size instead of the device's, e.g. 512K.")]
-Objective = Annotated[str, typer.Option("--objective", help="What to minimise first: traffic, latency, sram.")]
-TrafficLimit = Annotated[
-    str | None,
-    typer.Option(
-        "--traffic-limit", help="Most DRAM bytes of data; with the objective sram the compulsory ones by default."
-    ),
-]
-Method = Annotated[str, typer.Option("--method", help="`optimal`, or a heuristic to compare with.")]
-BackendName = Annotated[str, typer.Option("--backend", help="A name from `sfopt backends`.")]
-Calibration = Annotated[
-    Path | None, typer.Option("--calibration", help="Samples, up to 256: .npz, or a folder of images (scaled to 0..1).")
-]
-Orders = Annotated[
-    int, typer.Option("--orders", min=1, help="Topological orders to try, the model's own first; the best is planned.")
-]
-TimeLimit = Annotated[float, typer.Option("--time-limit", min=0.1, help="Seconds that the solver may take.")]
-Seed = Annotated[int, typer.Option("--seed", help="Seed of random samples and of the solver.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print the report as JSON.")]
-Rtl = Annotated[
-    bool, typer.Option("--rtl", help="Run the program on the RTL as well (Verilator) and compare with the simulator.")
-]
-NoVerify = Annotated[bool, typer.Option("--no-verify", help="Do not run and compare the program.")]
 
 
 @app.callback(invoke_without_command=True)
@@ -113,9 +108,9 @@ def optimize(
 ) -> None:
     """Plan a network, emit its program, run it and compare every tensor with ONNX Runtime."""
     options = pipeline.Options(
-        device=_device(device, sram),
-        method=_method(method),
-        objective=_objective(objective),
+        device=device_of(device, sram),
+        method=method_of(method),
+        objective=objective_of(objective),
         traffic_limit=None if traffic_limit is None else parse_size(traffic_limit),
         orders=orders,
         backend=backend,
@@ -130,10 +125,9 @@ def optimize(
         result = _run(model, options)
         facts = report.build_report(result)
         directory.publish(report.output_files(result, facts))
-    if json:
-        print(report.report_json(facts), end="")
-    else:
-        _print_lines([*report.summary_lines(facts), f"written   {directory.target}"])
+    _print_facts(facts, report.summary_lines(facts), as_json=json)
+    if not json:
+        errors.print(f"written   {escape(str(directory.target))}", soft_wrap=True, highlight=False)
 
 
 @app.command()
@@ -151,8 +145,8 @@ def verify(
 ) -> None:
     """Compare every tensor of a backend's run with ONNX Runtime; exit 1 at the first mismatch, which is named."""
     options = pipeline.Options(
-        device=_device(device, sram),
-        method=_method(method),
+        device=device_of(device, sram),
+        method=method_of(method),
         backend=backend,
         calibration=calibration,
         time_limit_s=time_limit,
@@ -161,10 +155,7 @@ def verify(
     )
     load_backend(backend)
     facts = report.build_report(_run(model, options))
-    if json:
-        print(report.report_json(facts), end="")
-    else:
-        _print_lines(report.summary_lines(facts))
+    _print_facts(facts, report.summary_lines(facts), as_json=json)
 
 
 @app.command()
@@ -211,22 +202,56 @@ def explain(
     method: Method = "optimal",
     orders: Orders = 1,
     calibration: Calibration = None,
-    time_limit: TimeLimit = 60.0,
+    time_limit: ExplainLimit = 60.0,
+    tensor: Annotated[str | None, typer.Option("--tensor", help="Only this feature map, in depth.")] = None,
+    every: Annotated[bool, typer.Option("--all", help="Every line of the tables, not only the first.")] = False,
+    json: AsJson = False,
 ) -> None:
-    """Say for each group how it runs, where its output lives and why, and what import declined or left to the host."""
+    """Say why each tensor is where it is and what the opposite would cost, what binds, what one more MiB of scratchpad would buy,
+    which fusions were declined; for a request without a plan, the smallest scratchpad that works.
+    """
     options = pipeline.Options(
-        _device(device, sram),
-        _method(method),
+        device_of(device, sram),
+        method_of(method),
         orders=orders,
         calibration=calibration,
         time_limit_s=time_limit,
         verify=False,
     )
-    result = _run(model, options)
-    _print_lines(report.explain_lines(result.imported.network, result.plan))
-    for host in report.host_ops(result.imported.network):
-        _print_lines([f"host: {host['op']} `{host['name']}`: {host['reason']}"])
-    _print_lines([f"note: {note}" for note in report.import_notes(result)])
+    with progress_line(errors) as progress:
+        progress("import", 0, 0)
+        imported = import_model(model, calibration)
+        if tensor is not None:
+            report.require_map(imported.network, tensor)
+        progress("solve", 0, 0)
+        try:
+            network, plan = pipeline.plan_network(imported.network, options, progress.solve)
+        except InfeasibleError as error:
+            progress("smallest scratchpad", 0, 0)
+            facts = report.explain_infeasible(imported.network, options.device, str(error), time_limit)
+            progress.end()
+            _print_facts(facts, report.infeasible_lines(facts), as_json=json)
+            raise
+        progress("what if", 0, 0)
+        if tensor is not None:
+            facts = report.explain_tensor(network, options.device, plan, tensor, time_limit)
+            lines = report.tensor_lines(facts)
+        else:
+            facts = report.explain_plan(network, options.device, plan, time_limit)
+            notes = report.import_notes(imported)
+            facts |= {"host_ops": report.host_ops(network), "notes": notes}
+            lines = [*report.plan_lines(facts, every=every), *report.explain_lines(network, plan)]
+            lines += [f"host: {host['op']} `{host['name']}`: {host['reason']}" for host in facts["host_ops"]]
+            lines += [f"note: {note}" for note in notes]
+    _warn(imported.warnings)
+    _print_facts(facts, lines, as_json=json)
+
+
+def _print_facts(facts: dict[str, Any], lines: list[str], *, as_json: bool) -> None:
+    if as_json:
+        print(report.report_json(facts), end="")
+    else:
+        _print_lines(lines)
 
 
 @app.command()
@@ -256,7 +281,7 @@ def pack(
 
 
 @app.command()
-def devices(name: Annotated[str | None, typer.Argument(help="A device to print in full.")] = None) -> None:
+def devices(name: KnownDevice = None) -> None:
     """List the devices, or print one with the source of each figure."""
     if name is not None:
         console.print(report.device_table(load_device(name)))
@@ -281,7 +306,7 @@ def backends() -> None:
 @app.command()
 def ops() -> None:
     """List the operators that the accelerator runs, and what happens to the others."""
-    table = Table("operator", "runs as", "conditions")
+    table = Table("operators", "runs", "as", "conditions")
     for row in supported_ops():
         table.add_row(*row)
     console.print(table)
@@ -296,7 +321,7 @@ def run_demo(
     """Take the embedded trained network through the whole flow and report float, int8 and on-simulator accuracy."""
     with nullcontext() if out is None else output_directory(out) as directory:
         with progress_line(errors) as progress:
-            outcome = demo.run(load_device(device), images, progress)
+            outcome = demo.run(load_device(device), images, progress, progress.solve)
         facts = report.build_report(outcome.result)
         if directory is not None:
             directory.publish(report.output_files(outcome.result, facts))
@@ -310,9 +335,7 @@ def run_study(
         str | None,
         typer.Option("--sram", help="Sizes: 256K:8M (doubling), 256K:8M:11 (eleven), 512K,6M; or the device's."),
     ] = None,
-    methods: Annotated[
-        str | None, typer.Option("--methods", help="Names, separated by commas; all by default.")
-    ] = None,
+    methods: Methods = None,
     device: DeviceName = "kcu1500",
     objective: Objective = "traffic",
     time_limit: Annotated[float, typer.Option("--time-limit", min=0.1, help="Seconds for each point.")] = 60.0,
@@ -365,27 +388,14 @@ def _print_study(found: study.Study) -> None:
 
 def _run(model: Path, options: pipeline.Options) -> pipeline.Result:
     with progress_line(errors) as progress:
-        result = pipeline.optimize(model, options, progress)
-    for warning in result.imported.warnings:
-        errors.print(f"[yellow]warning:[/yellow] {escape(warning)}", soft_wrap=True, highlight=False)
+        result = pipeline.optimize(model, options, progress, progress.solve)
+    _warn(result.imported.warnings)
     return result
 
 
-def _device(name: str, sram: str | None) -> Device:
-    device = load_device(name)
-    return device if sram is None else device.with_sram(parse_size(sram))
-
-
-def _method(name: str) -> str:
-    if name not in METHODS:
-        raise UsageError(f"unknown method `{name}`; known: {', '.join(METHODS)}")
-    return name
-
-
-def _objective(name: str) -> str:
-    if name not in OBJECTIVES:
-        raise UsageError(f"objective `{name}` is not available; known: {', '.join(OBJECTIVES)}")
-    return name
+def _warn(warnings: Iterable[str]) -> None:
+    for warning in warnings:
+        errors.print(f"[yellow]warning:[/yellow] {escape(warning)}", soft_wrap=True, highlight=False)
 
 
 def _print_lines(lines: list[str]) -> None:
@@ -396,7 +406,7 @@ def _print_lines(lines: list[str]) -> None:
 def main() -> None:
     """Entry point: every failure is one line on standard error and an exit code; SFOPT_DEBUG=1 adds the traceback."""
     try:
-        code = app(standalone_mode=False)
+        code = app(prog_name="sfopt", standalone_mode=False)
         if code == INTERRUPTED:  # Typer's silent way to end at Ctrl-C
             code = _fail("interrupted", INTERRUPTED)
     except SfoptError as error:

@@ -101,7 +101,7 @@ def _from_saved_model(loaded: Any, label: str) -> bytes:
 
     signatures: Mapping[str, Any] = loaded.signatures
     if not signatures:
-        raise ModelError(f"{label}: the SavedModel has no signature to call")
+        raise ModelError(f"{label}: the SavedModel has no signature to call; save it with `signatures=`")
     signature = signatures.get("serving_default") or next(iter(signatures.values()))
     arguments: Mapping[str, Any] = signature.structured_input_signature[1]
     specs = [tf.TensorSpec(_batch_one(s.shape, n, label), s.dtype, name=n) for n, s in arguments.items()]
@@ -114,8 +114,16 @@ def _from_saved_model(loaded: Any, label: str) -> bytes:
 
 
 def _from_tflite(path: Path) -> bytes:
+    import tensorflow as tf
     import tf2onnx
 
+    reader = _attempt(lambda: tf.lite.Interpreter(str(path)), path, "cannot be converted from TFLite")
+    for tensor in reader.get_tensor_details():
+        if tensor["dtype"].__name__ == "int16" and tensor["quantization_parameters"]["scales"].size:
+            raise ModelError(
+                f"{path}: tensor `{tensor['name']}` is quantised to int16, needs int8; convert the model with "
+                "TFLITE_BUILTINS_INT8, or without quantisation"
+            )
     model, _ = _attempt(
         lambda: tf2onnx.convert.from_tflite(str(path), opset=OPSET), path, "cannot be converted from TFLite"
     )
@@ -157,12 +165,39 @@ def _converted(function: Any) -> bytes:
             input_names=inputs,
             output_names=outputs,
             tensors_to_rename=names,
+            custom_op_handlers={"Erfc": (_erfc, [])},
         )
+        _refuse_unknown(graph)
         optimizers = {name: partial(_after_collection, getattr(tf2onnx.optimizer, name)) for name in _OPTIMIZERS}
         data: bytes = (
             tf2onnx.optimizer.optimize_graph(graph, optimizers=optimizers).make_model("model").SerializeToString()
         )
     return data
+
+
+def _erfc(graph: Any, node: Any, *_: Any) -> Any:
+    """Erfc(x) = 1 - Erf(x), which Keras's GELU needs and tf2onnx lacks."""
+    import numpy as np
+
+    one = graph.make_const(f"{node.name}_one", np.float32(1))
+    name, output, inputs = node.name, node.output[0], list(node.input)
+    graph.remove_node(name)
+    erf = graph.make_node("Erf", inputs, name=f"{name}_erf")
+    return graph.make_node("Sub", [one.output[0], erf.output[0]], outputs=[output], name=name)
+
+
+def _refuse_unknown(graph: Any) -> None:
+    """Raise for the first operator of TensorFlow that was left as it is."""
+    from tf2onnx.schemas import get_schema
+
+    for node in graph.get_nodes():
+        if (
+            not node.domain
+            and not node.is_const()
+            and not node.is_graph_input()
+            and get_schema(node.type, OPSET, "") is None
+        ):
+            raise ValueError(f"operator {node.type} `{node.name}` has no form in ONNX; use another layer in its place")
 
 
 def _after_collection(optimizer: Callable[[], Any]) -> Any:

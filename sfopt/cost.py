@@ -7,11 +7,13 @@ output rows needs. Cycles follow the machine of `docs/machine.md`; the instructi
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import product
 
 from sfopt.cycles import compute_cycles as engine_cycles
 from sfopt.device import Device
 from sfopt.groups import FeatureMap, Group, Kind, Network, Piece
-from sfopt.rows import RowSchedule
+from sfopt.phases import NO_TAP, Phase, kernel_positions, phases
+from sfopt.rows import RowSchedule, phase_schedule
 from sfopt.work import Columns, Mode, Work
 
 __all__ = [
@@ -126,6 +128,7 @@ def folds_input(group: Group, fmap: FeatureMap, device: Device) -> bool:
     return (
         group.kind is Kind.CONV
         and group.conv_groups == 1
+        and not group.window.transposed
         and group.scale is None
         and fmap.name != group.residual
         and group.window.kernel[1] > 1
@@ -146,21 +149,21 @@ def constants(network: Network, group: Group, *, folded: bool) -> tuple[Constant
     """The constant blocks a group reads: weights (if any) first, then parameters (if any).
 
     `folded` regroups the weights' bytes as kernel_h pixels of kernel_w * channels; the bytes and their order are the same.
+    A transposed convolution has parameters for each phase, because a bias includes the correction for the input's zero point.
     """
-    blocks = []
+    blocks, positions = [], kernel_positions(group.window)
     out = network.maps[group.output] if group.kind is not Kind.HOST else None
     if out is not None and group.kind is Kind.CONV:
         kernel_h, kernel_w = group.window.kernel
         depth = network.maps[group.pieces[0].tensor].channels // group.conv_groups
-        shape = (kernel_h, kernel_w * depth) if folded else (kernel_h * kernel_w, depth)
+        shape = (kernel_h, kernel_w * depth) if folded else (positions, depth)
         blocks.append(Constant(f"{group.name}.weights", out.channels, *shape))
     if out is not None and group.kind is Kind.DEPTHWISE:
-        blocks.append(
-            Constant(f"{group.name}.weights", 1, group.window.kernel[0] * group.window.kernel[1], out.channels)
-        )
+        blocks.append(Constant(f"{group.name}.weights", 1, positions, out.channels))
     size = _parameter_bytes(network, group)
     if size:
-        blocks.append(Constant(f"{group.name}.parameters", 1, 1, size))
+        count = len(phases(group.window)) if group.window.transposed else 1
+        blocks.append(Constant(f"{group.name}.parameters", 1, count, size))
     return tuple(blocks)
 
 
@@ -192,26 +195,29 @@ def compute_cycles(
     *,
     folded: bool,
     piece: Piece | None = None,
+    phase: Phase | None = None,
     final: bool = True,
 ) -> int:
     """Cycles of one compute instruction over `rows` output rows (input rows for a global mean) and `channels` output channels.
 
-    `piece` is the one that a concat's instruction copies; `final` false a global mean's that is not the last.
+    `piece` is the one that a concat's instruction copies; `phase` that of a transposed convolution, and `rows` then are rows of it;
+    `final` false a global mean's that is not the last.
     `sfopt/cycles.py` says how the engine spends them.
     """
     if group.kind is Kind.HOST:
         return 0
     out, x = network.maps[group.output], network.maps[group.pieces[0].tensor]
-    kernel_h, kernel_w = group.window.kernel
+    kernel_h, kernel_w = group.window.kernel if phase is None else phase.kernel
     positions, depth = kernel_h * kernel_w, x.channels // group.conv_groups
     if folded:
         positions, depth = kernel_h, kernel_w * depth
+    width = out.width if phase is None else phase.columns.rows(out.width, group.window.stride[1])
     mode = MODES[group.kind]
     tables = (piece.requantise if piece else False) + bool(group.before) + bool(group.after)
     scalars = BINARY_BYTES * (group.binary is not None) + SCALE_BYTES * (group.scale is not None)
     work = Work(
         mode,
-        rows * (x.width if group.kind is Kind.GLOBAL_MEAN else out.width),
+        rows * (x.width if group.kind is Kind.GLOBAL_MEAN else width),
         channels,
         positions if mode in (Mode.CONV, Mode.WINDOW, Mode.AVERAGE) else 1,
         depth if group.kind is Kind.CONV else 1,
@@ -222,15 +228,17 @@ def compute_cycles(
         scale=group.scale is not None,
         binary=group.binary is not None,
         final=final,
-        columns=_columns(group, out.width, folded=folded)
+        columns=_columns(group, width, phase, folded=folded)
         if group.kind is Kind.CONV and group.conv_groups == 1
         else None,
     )
     return engine_cycles(work, device)
 
 
-def _columns(group: Group, width: int, *, folded: bool) -> Columns:
+def _columns(group: Group, width: int, phase: Phase | None, *, folded: bool) -> Columns:
     window = group.window
+    if phase is not None:
+        return Columns(len(phase.columns.taps), 1, phase.columns.dilation, width)
     return Columns(1 if folded else window.kernel[1], window.stride[1], window.dilation[1], width)
 
 
@@ -251,6 +259,8 @@ def group_cycles(
     """Compute cycles of a whole group: one instruction for each band, also an empty one, channel tile and piece."""
     if group.kind is Kind.HOST:
         return 0
+    if group.window.transposed:
+        return _transposed_cycles(network, group, device, rows, bands, channel_tile)
     slices: list[tuple[int, int, Piece | None]]
     if len(group.pieces) > 1:
         slices = [(network.maps[p.tensor].channels, 1, p) for p in group.pieces]
@@ -266,6 +276,20 @@ def group_cycles(
         for size, times, final in sizes
         for part, count, piece in slices
     )
+
+
+def _transposed_cycles(
+    network: Network, group: Group, device: Device, rows: RowSchedule, bands: int, channel_tile: int
+) -> int:
+    out, (down, across) = network.maps[group.output], group.window.stride
+    total = 0
+    for phase in phases(group.window):
+        if min(phase.rows.rows(out.height, down), phase.columns.rows(out.width, across)) == 0:
+            continue
+        for size, times in phase_schedule(phase, rows, down).sizes(bands):
+            for part, count in _parts(out.channels, channel_tile):
+                total += times * count * compute_cycles(network, group, device, size, part, folded=False, phase=phase)
+    return total
 
 
 def _until_the_last(sizes: Iterable[tuple[int, int]]) -> Iterator[tuple[int, int, bool]]:
@@ -342,23 +366,30 @@ LOOP_WORDS = 1024
 def loop_words(groups: Iterable[Group], rereading: int = 0) -> int:
     """Instructions of a segment's loop at most, when every map that it touches moves; `rereading` groups read their weights again.
 
-    SETUP and COMPUTE for each piece, LOAD or STORE for each map. A group that reads its weights again needs a loop and its LOAD
+    SETUP and COMPUTE for each piece, or SETUP, PHASE and COMPUTE for each phase of a transposed convolution; LOAD or STORE for each
+    map. A group that reads its weights again needs a loop and its LOAD
     as well, and the segment then up to four SYNCs; of a group alone that is not counted: a convolution is far from the limit.
     """
     words, maps = 2 * rereading + 4 * (rereading > 0), set[str]()
     for group in groups:
-        words += 2 * len(group.pieces)
+        words += 3 * len(phases(group.window)) if group.window.transposed else 2 * len(group.pieces)
         maps.update(group.reads, group.writes)
     return words + len(maps)
 
 
 def group_macs(network: Network, group: Group) -> int:
-    """Multiply-accumulates of a group's convolution (0 for the other kinds)."""
+    """Multiply-accumulates of a group's convolution, those with padding counted (0 for the other kinds)."""
     if group.kind not in (Kind.CONV, Kind.DEPTHWISE):
         return 0
     out, x = network.maps[group.output], network.maps[group.pieces[0].tensor]
     depth = 1 if group.kind is Kind.DEPTHWISE else x.channels // group.conv_groups
-    return out.size_bytes * group.window.kernel[0] * group.window.kernel[1] * depth
+    if not group.window.transposed:
+        return out.size_bytes * group.window.kernel[0] * group.window.kernel[1] * depth
+    (down, across), places = group.window.stride, 0
+    for phase in phases(group.window):
+        pixels = phase.rows.rows(out.height, down) * phase.columns.rows(out.width, across)
+        places += pixels * sum(NO_TAP not in tap for tap in product(phase.rows.taps, phase.columns.taps))
+    return places * out.channels * depth
 
 
 def constant_bytes(network: Network) -> int:

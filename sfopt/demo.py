@@ -10,7 +10,7 @@ from sfopt.backend import Compiled
 from sfopt.device import Device
 from sfopt.examples import digits_data, digits_model_path
 from sfopt.execute import run_network
-from sfopt.pipeline import Options, Progress, Result, optimize
+from sfopt.pipeline import Options, Progress, Result, SolverProgress, optimize
 from sfopt.source import source_outputs
 
 __all__ = ["Outcome", "run"]
@@ -44,11 +44,11 @@ class Outcome:
         ]
 
 
-def run(device: Device, simulated_images: int, progress: Progress) -> Outcome:
+def run(device: Device, simulated_images: int, progress: Progress, on_solve: SolverProgress | None = None) -> Outcome:
     """Optimise the digits network for `device`, then classify the held-out digits: all in float and int8, some on the backend."""
     data = digits_data()
     samples = tuple(_feeds(image) for image in data.calibration[:CALIBRATION_IMAGES])
-    result = optimize(digits_model_path(), Options(device, calibration=samples), progress)
+    result = optimize(digits_model_path(), Options(device, calibration=samples), progress, on_solve)
     chosen = data.images[:simulated_images]
     labels = data.labels
 

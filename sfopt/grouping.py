@@ -9,6 +9,8 @@ from sfopt.groups import FeatureMap, Group, Kind, Network, Piece, Window
 
 __all__ = ["build_network"]
 
+_CONVOLUTIONS = ("QLinearConv", "QLinearConvTranspose")
+
 
 def build_network(graph: Graph) -> Network:
     """Group the integer operators of a lowered graph. Raises ModelError when no operator can run on the accelerator."""
@@ -109,7 +111,7 @@ class _Builder:
         return (
             _is_channel_scale(self.graph, op)
             and consumer is not None
-            and consumer.op_type == "QLinearConv"
+            and consumer.op_type in _CONVOLUTIONS
             and consumer.inputs[0] == op.output
         )
 
@@ -138,8 +140,8 @@ class _Builder:
 
     def _absorb_binary(self, group: Group) -> Group | None:
         op = self.graph.sole_consumer(group.output)
-        if group.binary is not None or op is None or not _is_binary(self.graph, op):
-            return None
+        if group.binary is not None or group.window.transposed or op is None or not _is_binary(self.graph, op):
+            return None  # a phase of a transposed convolution has rows and columns of its own, a second operand not
         others = [n for n in op.inputs if n != group.output]
         if len(others) != 1 or others[0] not in self.ready or others[0] in group.reads:
             return None  # a map cannot be the input and the residual of one instruction: both reads would need one bank's port
@@ -196,12 +198,13 @@ def _heavy_group(graph: Graph, op: Op, scale_op: Op | None) -> Group:
     if scale_op is not None:
         base = replace(base, scale=scale_op.inputs[1], scale_op=scale_op.name)
     match op.op_type:
-        case "QLinearConv":
+        case "QLinearConv" | "QLinearConvTranspose":
             conv_groups = op.ints("group")[0]
             w = graph.tensor(op.inputs[1]).shape
             depthwise = conv_groups > 1 and w[1] == 1 and w[0] == conv_groups
             kind = Kind.DEPTHWISE if depthwise else Kind.CONV
-            return replace(base, kind=kind, window=_window(op), conv_groups=1 if depthwise else conv_groups)
+            window = replace(_window(op), transposed=op.op_type == "QLinearConvTranspose")
+            return replace(base, kind=kind, window=window, conv_groups=1 if depthwise else conv_groups)
         case "MaxPool":
             return replace(base, kind=Kind.MAX_POOL, window=_window(op))
         case "QLinearAveragePool":

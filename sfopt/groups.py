@@ -57,6 +57,8 @@ class Window:
     dilation: tuple[int, int] = (1, 1)
     pads: tuple[int, int, int, int] = (0, 0, 0, 0)
     """top, left, bottom, right"""
+    transposed: bool = False
+    """Of a transposed convolution: `stride` is output rows and columns for one of the input, `pads` are cut off the output."""
 
     @property
     def extent(self) -> tuple[int, int]:

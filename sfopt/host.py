@@ -1,4 +1,4 @@
-"""Running float operators, and whole models, with ONNX Runtime on the host; and why an operator runs there."""
+"""Running float operators, and whole models, with ONNX Runtime on the host."""
 
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
@@ -11,29 +11,10 @@ import onnxruntime
 from sfopt.errors import ModelError, UsageError
 from sfopt.graph import Graph, Op
 from sfopt.onnx_io import write_onnx
-from sfopt.passes.qdq import LAYOUT_OPS
 
-__all__ = ["host_reason", "open_session", "run_host_ops", "run_model", "run_session"]
+__all__ = ["open_session", "run_host_ops", "run_model", "run_session"]
 
 Arrays = Mapping[str, npt.NDArray[np.generic]]
-
-_REASONS: Mapping[str, str] = {
-    "ArgMax": "classification results are picked on the host",
-    "ConvTranspose": "the accelerator has no transposed convolution",
-    "DequantizeLinear": "turns int8 back into float where the network's results leave the accelerator",
-    "LogSoftmax": "needs exponentials and sums in float",
-    "MatMul": "multiplies two computed tensors, or weights that are not quantised",
-    "NonMaxSuppression": "box selection depends on the data and runs on the host",
-    "QuantizeLinear": "turns float inputs into int8 where they enter the accelerator",
-    "Softmax": "needs exponentials and sums in float",
-}
-
-
-def host_reason(op: Op) -> str:
-    """One plain sentence on why `op` runs on the host."""
-    if op.op_type in LAYOUT_OPS:
-        return "only moves elements, outside the accelerator's part of the network"
-    return _REASONS.get(op.op_type, f"the accelerator has no int8 form of {op.op_type} here")
 
 
 def open_session(model: bytes | Path) -> onnxruntime.InferenceSession:

@@ -19,6 +19,7 @@ from sfopt.groups import Network
 from sfopt.host import open_session
 from sfopt.onnx_io import read_onnx, write_onnx
 from sfopt.passes import lower_quantized, run_passes
+from sfopt.passes.refuse_formats import refuse_formats
 
 __all__ = ["CALIBRATION_LIMIT", "RANDOM_SAMPLES", "Calibration", "Imported", "import_model"]
 
@@ -65,13 +66,17 @@ def import_model(
     if not path.exists():
         raise ModelError(f"model `{path}` does not exist")
     converted = convert(path) if is_convertible(path) else None
-    normalised = run_passes(read_onnx(path if converted is None else converted))
+    normalised = run_passes(refuse_formats(read_onnx(path if converted is None else converted)))
     if converted is not None:
         normalised = replace(normalised, notes=("converted from TensorFlow, with batch 1", *normalised.notes))
     original = path if converted is None else converted
     warnings, sample = tuple[str, ...](), None
     if quantize.is_quantized(normalised):
-        lowered = lower_quantized(normalised)
+        samples: Iterable[Sample] = ()
+        if quantize.needs_calibration(normalised):
+            samples, warnings = _samples(normalised, calibration, seed)
+            sample = None if calibration is None else next(iter(samples))
+        lowered = lower_quantized(quantize.complete(normalised, samples, on_calibration))
     else:
         samples, warnings = _samples(normalised, calibration, seed)
         sample = None if calibration is None else next(iter(samples))

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sfopt import cost
+from sfopt.allocate import Progress as SolverProgress
 from sfopt.allocate import plan as make_plan
 from sfopt.allocate import plan_in_orders
 from sfopt.backend import Compiled, Execution, load_backend
@@ -27,12 +28,15 @@ from sfopt.traffic import Traffic, bytes_per_tensor, tally
 
 __all__ = [
     "REFERENCE_BACKEND",
+    "Moment",
     "Options",
     "Progress",
     "Result",
+    "SolverProgress",
     "Verification",
     "mac_efficiency",
     "optimize",
+    "plan_network",
     "silent",
     "verify",
 ]
@@ -74,6 +78,19 @@ class Verification:
     hardware: HardwareRun | None = None
 
 
+@dataclass(frozen=True)
+class Moment:
+    """What the planner knew of one level of the objective at one time: the best choice's value, if there is one, which may
+    not be placed yet, and what is proven.
+    """
+
+    seconds: float
+    """From the start of planning."""
+    level: str
+    value: int | None
+    bound: int
+
+
 @dataclass(frozen=True, eq=False)
 class Result:
     """Everything the flow decided and proved."""
@@ -87,22 +104,31 @@ class Result:
     reference: Compiled
     verification: Verification | None
     stage_seconds: Mapping[str, float] = field(default_factory=dict)
+    history: tuple[Moment, ...] = ()
+    """How the planner came to its plan. With several orders, one after another."""
 
 
-def optimize(model: Path, options: Options, progress: Progress | None = None) -> Result:
-    """Run the flow on one model. Raises an SfoptError whose text is one line; a check that fails is one of them."""
+def optimize(
+    model: Path, options: Options, progress: Progress | None = None, on_solve: SolverProgress | None = None
+) -> Result:
+    """Run the flow on one model. Raises an SfoptError whose text is one line; a check that fails is one of them.
+
+    `progress` hears of the stages import, quantise, solve, check, emit, simulate, compare; `on_solve` of what the planner finds and
+    proves during solve.
+    """
     report = progress or silent
     clock = _StageClock(report)
     if options.rtl:
         if not options.verify:
             raise UsageError("the RTL's run is compared with the simulator's, which `--no-verify` leaves out")
         require_rtl(load_backend(options.backend), options.device)
-    with clock.stage("import and quantise"):
-        on_calibration = lambda done, total: report("calibrate", done, total)  # noqa: E731
+    with clock.stage("import and quantise", "import"):
+        on_calibration = lambda done, total: report("quantise", done, total)  # noqa: E731
         imported = import_model(model, options.calibration, seed=options.seed, on_calibration=on_calibration)
     device = options.device
-    with clock.stage("plan"):
-        network, plan = _plan(imported.network, options)
+    with clock.stage("plan", "solve"):
+        history = _History(on_solve)
+        network, plan = plan_network(imported.network, options, history.add)
         imported = replace(imported, network=network)
     with clock.stage("check"):
         facts = check_plan(plan, network, device)
@@ -111,18 +137,19 @@ def optimize(model: Path, options: Options, progress: Progress | None = None) ->
         reference = load_backend(REFERENCE_BACKEND).compile(network, plan, device)
     verification = None
     if options.verify:
-        with clock.stage("simulate and compare"):
-            verification = verify(imported, facts, compiled, reference, seed=options.seed)
+        with clock.stage("simulate and compare", "simulate"):
+            verification = verify(imported, facts, compiled, reference, seed=options.seed, progress=report)
     if verification and options.rtl:
         with clock.stage("run the RTL"):
             inputs = accelerator_inputs(network, _sample(imported, options.seed))
             verification = replace(verification, hardware=run_hardware(compiled, inputs, verification.execution))
     planned = tally(plan.transfers, compiled.program_bytes)
-    return Result(options, imported, plan, facts, planned, compiled, reference, verification, clock.seconds)
+    seconds, moments = clock.seconds, tuple(history.moments)
+    return Result(options, imported, plan, facts, planned, compiled, reference, verification, seconds, moments)
 
 
-def _plan(network: Network, options: Options) -> tuple[Network, Plan]:
-    """The plan, and the network in the order that it is for."""
+def plan_network(network: Network, options: Options, on_progress: SolverProgress | None = None) -> tuple[Network, Plan]:
+    """The plan, and the network in the order that it is for. Raises as `allocate.plan` does."""
     if options.orders == 1:
         made = make_plan(
             network,
@@ -132,6 +159,7 @@ def _plan(network: Network, options: Options) -> tuple[Network, Plan]:
             traffic_limit=options.traffic_limit,
             time_limit_s=options.time_limit_s,
             seed=options.seed,
+            on_progress=on_progress,
         )
         return network, made
     if options.method != "optimal":
@@ -144,17 +172,25 @@ def _plan(network: Network, options: Options) -> tuple[Network, Plan]:
         traffic_limit=options.traffic_limit,
         time_limit_s=options.time_limit_s,
         seed=options.seed,
+        on_progress=on_progress,
     )
 
 
 def verify(
-    imported: Imported, facts: PlanFacts, compiled: Compiled, reference: Compiled, *, seed: int = 0
+    imported: Imported,
+    facts: PlanFacts,
+    compiled: Compiled,
+    reference: Compiled,
+    *,
+    seed: int = 0,
+    progress: Progress | None = None,
 ) -> Verification:
     """Run one sample on both sides. Raises EquivalenceError at the first wrong element or the first wrong byte count."""
     network = imported.network
     feeds = _sample(imported, seed)
     inputs = accelerator_inputs(network, feeds)
     execution = compiled.run(inputs)
+    (progress or silent)("compare", 0, 0)
     tensors = tuple(n for g in network.groups for n in g.writes)
     result = compare(REFERENCE_BACKEND, reference.run(inputs).tensors, execution.tensors, tensors)
     require_equal(result)
@@ -188,14 +224,27 @@ def silent(stage: str, done: int, total: int) -> None:
     del stage, done, total
 
 
+class _History:
+    """Times what the planner tells, and passes it on."""
+
+    def __init__(self, on_solve: SolverProgress | None) -> None:
+        self.start, self.on_solve = time.perf_counter(), on_solve
+        self.moments: list[Moment] = []
+
+    def add(self, level: str, value: int | None, bound: int) -> None:
+        if self.on_solve is not None:
+            self.on_solve(level, value, bound)
+        self.moments.append(Moment(round(time.perf_counter() - self.start, 3), level, value, bound))
+
+
 class _StageClock:
     def __init__(self, report: Progress) -> None:
         self.report = report
         self.seconds: dict[str, float] = {}
 
     @contextmanager
-    def stage(self, name: str) -> Iterator[None]:
-        self.report(name, 0, 0)
+    def stage(self, name: str, shown: str | None = None) -> Iterator[None]:
+        self.report(shown or name, 0, 0)
         start = time.perf_counter()
         yield
         self.seconds[name] = time.perf_counter() - start

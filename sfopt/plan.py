@@ -3,16 +3,14 @@
 Time is counted in steps: step s is the execution of `segments[s]`. A buffer is a rectangle, `first_step..last_step` (inclusive) by
 `offset..offset + size_bytes` in the scratchpad. Buffers are named by rule, so that the emitter and the checker find them:
 
-==================  ========================  ==================================================================
-role                name                      meaning
-==================  ========================  ==================================================================
-RESIDENT            ``T``                     feature map T whole on-chip from its producer (or its one load) to a reader
-INPUT               ``s:T``                   rows of T that segment s streams in; `rows` < height makes it a ring
-OUTPUT              ``s:T``                   rows of T that segment s computes and streams out
-RING                ``s:T``                   rows of T that segment s computes and reads itself; T never exists whole
-WEIGHTS             ``s:T.weights``           weights of the group that writes T, `rows` output channels at a time
-PARAMETERS          ``s:T.parameters``        its tables, biases, factors
-==================  ========================  ==================================================================
+| role | name | meaning |
+| --- | --- | --- |
+| RESIDENT | `T` | feature map T whole on-chip from its producer (or its one load) to a reader |
+| INPUT | `s:T` | rows of T that segment s streams in; `rows` < height makes it a ring |
+| OUTPUT | `s:T` | rows of T that segment s computes and streams out |
+| RING | `s:T` | rows of T that segment s computes and reads itself; T never exists whole |
+| WEIGHTS | `s:T.weights` | weights of the group that writes T, `rows` output channels at a time |
+| PARAMETERS | `s:T.parameters` | its tables, biases, factors |
 """
 
 import json
@@ -23,6 +21,7 @@ from types import UnionType
 from typing import Any, get_args, get_origin, get_type_hints
 
 from sfopt.errors import UsageError
+from sfopt.notebook import plan_html
 
 __all__ = [
     "Buffer",
@@ -256,6 +255,10 @@ class Plan:
         if role in (Role.WEIGHTS, Role.PARAMETERS):
             return table[f"{name}.{role.value}"]
         return table[name] if name in table else table[content]
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: what is proven, and for each segment how it runs, what it holds and what it moves."""
+        return plan_html(self)
 
     def to_json(self) -> str:
         """As JSON, stable key order, one line an entry where that is readable."""

@@ -6,7 +6,7 @@ calibration samples. Only operators that the accelerator runs are quantised: wha
 
 import logging
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Sized
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence, Sized
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -16,21 +16,27 @@ import numpy as np
 import onnxruntime
 from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType, quantize_static
 from onnxruntime.quantization.calibrate import CalibrationDataReader
+from onnxruntime.quantization.quant_utils import compute_scale_zp
 
 from sfopt.calibration import RANDOM_CALIBRATION_WARNING, RandomSamples, Sample, random_calibration, read_calibration
 from sfopt.errors import CalibrationError, ModelError
-from sfopt.graph import Graph, Op
+from sfopt.fences import fence_functions, neighbours, origin
+from sfopt.graph import Graph, Op, Quant
+from sfopt.host import open_session, run_session
 from sfopt.onnx_io import read_onnx, write_onnx
+from sfopt.passes.complete_scales import complete_scales, missing_scales
 from sfopt.passes.expand_qoperators import QOPERATORS
-from sfopt.passes.lower_qdq import TABLE_FUNCTIONS
 from sfopt.passes.lowering import feature_map_shape
+from sfopt.passes.pointwise import TABLE_FUNCTIONS
 from sfopt.passes.qdq import LAYOUT_OPS
 from sfopt.passes.rewrite import number_operand
 
 __all__ = [
     "RANDOM_CALIBRATION_WARNING",
     "RandomSamples",
+    "complete",
     "is_quantized",
+    "needs_calibration",
     "quantize",
     "quantized_operators",
     "random_calibration",
@@ -60,14 +66,16 @@ def quantize(model: bytes, calibration: Iterable[Sample], progress: Callable[[in
 
     Raises CalibrationError when there is no sample. A model without any operator for the accelerator comes back as it is.
     """
-    graph = read_onnx(model)
-    names = quantized_operators(graph)
+    original = read_onnx(model)
+    fenced = fence_functions(original, quantized_operators(original))
+    graph, names = fenced.graph, [n for n in quantized_operators(fenced.graph) if n not in fenced.inner]
+    names += sorted(fenced.fences)
     if not names:
         return model
     watched = _watched_outputs(graph)
     with tempfile.TemporaryDirectory(prefix="sfopt-") as folder, _quiet():
         source, target = Path(folder) / "float.onnx", Path(folder) / "int8.onnx"
-        source.write_bytes(model if watched is graph else write_onnx(watched))
+        source.write_bytes(model if watched is original else write_onnx(watched))
         try:
             quantize_static(
                 source,
@@ -83,7 +91,7 @@ def quantize(model: bytes, calibration: Iterable[Sample], progress: Callable[[in
                 extra_options={
                     "ForceQuantizeNoInputCheck": True,
                     "MinimumRealRange": MINIMUM_RANGE,
-                    "TensorQuantOverrides": _exact_factors(graph),
+                    "TensorQuantOverrides": {**_exact_factors(graph, set(names)), **_single_scales(graph, names)},
                 },
             )
         except CalibrationError:
@@ -93,17 +101,54 @@ def quantize(model: bytes, calibration: Iterable[Sample], progress: Callable[[in
                 f"onnxruntime.quantization cannot quantise the model: {' '.join(str(error).split())}"
             ) from None
         data = target.read_bytes()
-    if watched is graph:
+    if watched.outputs == original.outputs:
         return data
     quantised = read_onnx(data)
-    return write_onnx(quantised.with_ops(quantised.ops, outputs=graph.outputs))
+    return write_onnx(quantised.with_ops(quantised.ops, outputs=original.outputs))
+
+
+def needs_calibration(graph: Graph) -> bool:
+    """Whether quantised `graph` has a tensor whose scale neither it nor a later rounding tells."""
+    return None in missing_scales(graph).values()
+
+
+def complete(graph: Graph, calibration: Iterable[Sample], progress: Callable[[int, int], None] | None = None) -> Graph:
+    """Quantised `graph` with a scale for every tensor that the accelerator writes, its own ones kept; see `complete_scales`.
+
+    `calibration` is read where `needs_calibration` says so. Raises CalibrationError when there is no sample then.
+    """
+    missing = missing_scales(graph)
+    names = [name for name, quant in missing.items() if quant is None]
+    ranges = _ranges(graph, names, _Reader(calibration, progress)) if names else {}
+    known = {name: quant for name, quant in missing.items() if quant is not None}
+    return complete_scales(graph, known | {name: _quant(*pair) for name, pair in ranges.items()}) if missing else graph
+
+
+def _ranges(graph: Graph, names: list[str], reader: "_Reader") -> dict[str, tuple[np.float32, np.float32]]:
+    """Least and greatest value of each tensor over the samples."""
+    session = open_session(write_onnx(graph.with_ops(graph.ops, outputs=names)))
+    ranges: dict[str, tuple[np.float32, np.float32]] = {}
+    while (sample := reader.get_next()) is not None:
+        for name, value in run_session(session, sample).items():
+            low, high = ranges.get(name, (np.float32(0), np.float32(0)))
+            ranges[name] = (min(low, value.min()), max(high, value.max()))
+    return ranges
+
+
+def _quant(low: np.float32, high: np.float32) -> Quant:
+    zero_point, scale = compute_scale_zp(low, high, np.int8(-128), np.int8(127), min_real_range=MINIMUM_RANGE)
+    return Quant(np.asarray(scale, np.float32).reshape(()), int(zero_point))
 
 
 def _watched_outputs(graph: Graph) -> Graph:
-    """`graph` with a second reader for every network output that only a Relu or Clip reads.
+    """`graph` with a second reader for every network output that only a Relu or Clip reads, without outputs that are inputs.
 
     onnxruntime.quantization gives what a Relu alone reads the range of the Relu's result, and overlooks that it is an output.
+    An output that it quantises gets another writer, which an input cannot have.
     """
+    given = set(graph.inputs)
+    if given.intersection(graph.outputs):
+        graph = graph.with_ops(graph.ops, outputs=[n for n in graph.outputs if n not in given])
     cut = (op.inputs[0] for op in graph.ops if op.op_type in ("Clip", "Relu"))
     watched = [n for n in dict.fromkeys(cut) if n in graph.outputs and len(graph.consumers[n]) == 1]
     if not watched:
@@ -116,29 +161,49 @@ def _watched_outputs(graph: Graph) -> Graph:
 
 def quantized_operators(graph: Graph) -> list[str]:
     """Names of the operators of float `graph` that get int8 inputs and outputs."""
-    chosen = {op.name for op in graph.ops if _is_for_accelerator(graph, op)}
+    chosen = _beside_accelerator(graph, {op.name for op in graph.ops if _is_for_accelerator(graph, op)})
     between = _layouts_between(graph, chosen)
     return [op.name for op in graph.ops if op.name in chosen or op.name in between]
+
+
+def _beside_accelerator(graph: Graph, chosen: set[str]) -> set[str]:
+    """`chosen` without tables that only operators of the host are next to: they would round its floats for nothing."""
+    tables = [op for op in graph.ops if op.name in chosen and (op.op_type in TABLE_FUNCTIONS or _factor(graph, op))]
+    sources = {op.name: next(n for n in op.inputs if not graph.tensor(n).is_constant) for op in tables}
+    near = {op.name: {o.name for o in neighbours(graph, sources[op.name], op.output)} for op in tables}
+    joined = chosen - sources.keys() | {name for name, source in sources.items() if origin(graph, source) is None}
+    while more := {name for name in sources.keys() - joined if near[name] & joined}:
+        joined |= more
+    return joined
 
 
 def _is_for_accelerator(graph: Graph, op: Op) -> bool:
     if feature_map_shape(graph.tensor(op.output).shape) is None or graph.tensor(op.output).dtype != "float32":
         return False
     computed = [name for name in op.inputs if name and not graph.tensor(name).is_constant]
-    if op.op_type == "Conv" or op.op_type in _DENSE:
+    if op.op_type in ("Conv", "ConvTranspose") or op.op_type in _DENSE:
         return len(computed) == 1 and computed[0] == op.inputs[0]
     if op.op_type == "Concat":
         (axis,) = op.ints("axis")
         return axis % len(graph.tensor(op.output).shape) == 1 and len(computed) == len(op.inputs)
     if _factor(graph, op) is not None:
         return True
-    if op.op_type in ("Add", "Mul", "Sum"):
-        return len(computed) == len(op.inputs) == 2 and all(feature_map_shape(graph.tensor(n).shape) for n in op.inputs)
+    if op.op_type in ("Add", "Mul", "Sub", "Sum"):
+        return len(computed) == len(op.inputs) == 2 and _fits_operands(graph, op)
     if op.op_type == "Clip":
         return _clips_around_zero(op)
     if op.op_type == "Resize":
         return op.attributes.get("mode", "nearest") == "nearest"
     return op.op_type in _FEATURE_OPS or op.op_type in TABLE_FUNCTIONS
+
+
+def _fits_operands(graph: Graph, op: Op) -> bool:
+    """Two maps of the result's shape, or for a product one of them and a number per channel."""
+    whole = feature_map_shape(graph.tensor(op.output).shape)
+    shapes = [feature_map_shape(graph.tensor(n).shape) for n in op.inputs]
+    if whole is None or whole not in shapes:
+        return False
+    return all(s == whole or (op.op_type == "Mul" and s == (1, whole[1], 1, 1)) for s in shapes)
 
 
 def _factor(graph: Graph, op: Op) -> tuple[str, float] | None:
@@ -149,10 +214,19 @@ def _factor(graph: Graph, op: Op) -> tuple[str, float] | None:
     return (op.inputs[1] if op.inputs[0] == found[0] else op.inputs[0]), found[1]
 
 
-def _exact_factors(graph: Graph) -> dict[str, list[dict[str, Any]]]:
+def _exact_factors(graph: Graph, names: Collection[str]) -> dict[str, list[dict[str, Any]]]:
     """Every such number as its own scale: its integer is then 1 or -1, and nothing is rounded."""
-    factors = dict(f for op in graph.ops if (f := _factor(graph, op)) is not None)
+    factors = dict(f for op in graph.ops if op.name in names and (f := _factor(graph, op)) is not None)
     return {name: [{"scale": np.float32(abs(k)), "zero_point": np.int8(0)}] for name, k in factors.items()}
+
+
+def _single_scales(graph: Graph, names: Sequence[str]) -> dict[str, list[dict[str, Any]]]:
+    """Weights of grouped transposed convolutions get one scale: an axis of theirs has the outputs of one group, a scale for each of
+    these would be several groups' at once, and onnxruntime.quantization cannot match biases with them.
+    """
+    ops = (graph.ops_by_name[name] for name in names)
+    grouped = (op for op in ops if op.op_type == "ConvTranspose" and op.ints("group") != (1,))
+    return {op.inputs[1]: [{"symmetric": True}] for op in grouped}
 
 
 def _clips_around_zero(op: Op) -> bool:

@@ -7,8 +7,9 @@ some rows of its output is `rows_read`. Rings, availability and band counts foll
 from dataclasses import dataclass
 
 from sfopt.groups import FeatureMap, Group, Kind, Network
+from sfopt.phases import AxisPhase, Phase, axis_phases
 
-__all__ = ["RowSchedule", "row_rate", "rows_read", "rows_to_run"]
+__all__ = ["RowSchedule", "phase_schedule", "row_grain", "row_rate", "rows_padded", "rows_read", "rows_to_run"]
 
 
 @dataclass(frozen=True)
@@ -42,11 +43,29 @@ def rows_to_run(network: Network, group: Group) -> int:
 
 
 def row_rate(group: Group) -> tuple[int, int]:
-    """(input rows, output rows) that a group moves on by together: (stride, 1), or (1, factor) of a resize."""
+    """(input rows, output rows) that a group moves on by together: (stride, 1), or (1, stride) where rows become more."""
     stride = group.window.stride[0]
     if group.kind in (Kind.GLOBAL_MEAN, Kind.COPY):
         return 1, 1
-    return (1, stride) if group.kind is Kind.RESIZE else (stride, 1)
+    return (1, stride) if group.kind is Kind.RESIZE or group.window.transposed else (stride, 1)
+
+
+def row_grain(group: Group) -> int:
+    """Rows that a band, and a ring that it is written to, are a multiple of: all phases of a transposed convolution run in each."""
+    return group.window.stride[0] if group.window.transposed else 1
+
+
+def phase_schedule(phase: Phase, rows: RowSchedule, stride: int) -> RowSchedule:
+    """Rows of a phase that are there when these rows of the output are: `first` and `step` are multiples of the stride, or all."""
+    return RowSchedule(-(-rows.first // stride), -(-rows.step // stride), phase.rows.rows(rows.total, stride))
+
+
+def rows_padded(group: Group) -> int:
+    """Output rows, at most, whose windows begin above the input."""
+    window = group.window
+    if not window.transposed:
+        return window.pads[0]
+    return window.stride[0] * max(0, *(p.pad for p in _row_phases(group)))
 
 
 def rows_read(group: Group, fmap: FeatureMap, start: int, stop: int) -> tuple[int, int]:
@@ -73,5 +92,19 @@ def _window_rows(group: Group, start: int, stop: int) -> tuple[int, int]:
             return start, stop
         case Kind.RESIZE:
             return start // window.stride[0], -(-stop // window.stride[0])
+    if window.transposed:
+        spans = [_phase_rows(p, start, stop, window.stride[0]) for p in _row_phases(group)]
+        return min(s[0] for s in spans if s), max(s[1] for s in spans if s)
     top, stride = window.pads[0], window.stride[0]
     return start * stride - top, (stop - 1) * stride + window.extent[0] - top
+
+
+def _row_phases(group: Group) -> tuple[AxisPhase, ...]:
+    window = group.window
+    return axis_phases(window.kernel[0], window.stride[0], window.dilation[0], window.pads[0])
+
+
+def _phase_rows(phase: AxisPhase, start: int, stop: int, stride: int) -> tuple[int, int] | None:
+    """Input rows that the output rows of a phase among [start, stop) span; None if there are none."""
+    first, last = phase.rows(start, stride), phase.rows(stop, stride)
+    return (first - phase.pad, last + phase.reach) if first < last else None

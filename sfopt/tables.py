@@ -1,12 +1,14 @@
 """The table of a Lookup operator: what ONNX Runtime computes for each of the 256 inputs, so that it is exact by definition."""
 
 import functools
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
 
 from sfopt import arithmetic
 from sfopt.errors import InternalError
+from sfopt.expression import FUNCTION, Step, parse_steps
 from sfopt.graph import Attribute, Graph, Op, Quant, Tensor
 from sfopt.host import run_model
 from sfopt.onnx_io import write_onnx
@@ -57,11 +59,33 @@ def lookup_to_onnx(draft: Draft, op: Op) -> None:
     if function == "Mul":
         factor = draft.constant(f"{y.name}_factor", np.asarray(attributes["factor"], np.float32))
         real = draft.add("Mul", (real, factor), draft.define(f"{y.name}_f", y.shape, "float32"), None, op.name)
+    elif function == FUNCTION:
+        real = _expanded(draft, op, parse_steps(attributes["steps"]), real)
     elif function != "Requantize":
         value = draft.define(f"{y.name}_f", y.shape, "float32")
         draft.ops.append(Op(op.name, function, (real,), (value,), attributes, FUNCTION_DOMAINS.get(function, "")))
         real = value
     draft.quantize(real, y.quant, y.name)
+
+
+def _expanded(draft: Draft, op: Op, steps: Sequence[Step], x: str) -> str:
+    """Append `steps` of the value `x`; what the last one writes."""
+    shape, results = draft.tensor(x).shape, list[str]()
+    for number, step in enumerate(steps):
+        operands = [_operand(draft, op, operand, x, results) for operand in step.operands]
+        name = f"{op.name}.{number}"
+        results.append(draft.define(f"{op.output}_f{number}", shape, "float32"))
+        domain = FUNCTION_DOMAINS.get(step.op_type, "")
+        draft.ops.append(Op(name, step.op_type, tuple(operands), (results[-1],), step.attributes, domain))
+    return results[-1]
+
+
+def _operand(draft: Draft, op: Op, operand: str | int | float, x: str, results: Sequence[str]) -> str:
+    if isinstance(operand, str):
+        return x
+    if isinstance(operand, int):
+        return results[operand]
+    return draft.constant(f"{op.output}_number", np.asarray(operand, np.float32))
 
 
 def _cross_check(attributes: dict[str, Attribute], source: Quant, target: Quant, table: Table) -> None:

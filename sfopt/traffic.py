@@ -3,9 +3,10 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from sfopt.groups import Network
 from sfopt.plan import Category, Transfer
 
-__all__ = ["Traffic", "bytes_per_tensor", "tally"]
+__all__ = ["Traffic", "bytes_per_tensor", "category_of", "tally"]
 
 
 @dataclass(frozen=True)
@@ -46,3 +47,12 @@ def bytes_per_tensor(transfers: Iterable[Transfer]) -> dict[tuple[str, str], int
         key = (transfer.tensor, transfer.direction)
         table[key] = table.get(key, 0) + transfer.size_bytes
     return {key: size for key, size in sorted(table.items()) if size}
+
+
+def category_of(network: Network, name: str) -> Category:
+    """What the bytes of a feature map, or of a block of constants, belong to."""
+    if name not in network.maps:
+        return Category.WEIGHTS
+    if name in network.inputs:
+        return Category.INPUTS
+    return Category.OUTPUTS if name in network.outputs else Category.FEATURE_MAPS

@@ -7,7 +7,7 @@ from math import lcm
 
 from sfopt import cost
 from sfopt.groups import Group, Kind, Network
-from sfopt.rows import RowSchedule, row_rate, rows_read, rows_to_run
+from sfopt.rows import RowSchedule, row_grain, row_rate, rows_read, rows_to_run
 
 __all__ = ["Timing", "can_join", "ring_rows", "timings"]
 
@@ -82,7 +82,8 @@ def _lazy(
         step, total = steps[group.index], rows_to_run(network, group)
         readers = [g for g in groups if group.output in g.reads]
         least = max([1, *(_needed(network, g, group.output, runs) for g in readers)] if readers else [step])
-        first = next(f for f in range(least, total + step + 1) if f + (bands - 1) * step >= total)
+        grain, ends = row_grain(group), (f for f in range(least, total + step + 1) if f + (bands - 1) * step >= total)
+        first = next(f for f in ends if f % grain == 0 or f >= total)
         runs[group.index] = RowSchedule(first, step, total)
     feeds = dict[str, RowSchedule]()
     for tensor in fed:
@@ -116,4 +117,5 @@ def ring_rows(
                 first, last = rows_read(group, network.maps[tensor], start, stop)
                 assert last <= there[i + 2], f"band {i} of `{group.name}` reads rows of `{tensor}` that are not there"
                 needs.append(there[i + 2 + ahead] - first)
-    return max(needs)
+    grain = 1 if maker is None else row_grain(maker)
+    return next(rows for rows in range(max(needs), height + 1) if rows % grain == 0 or rows == height)

@@ -75,6 +75,28 @@ class GraphBuilder:
         attributes |= {"kernel_shape": kernel, "group": group}
         return self._op("QLinearConv", (x, w), (1, channels, rows, columns), attributes)
 
+    def conv_transpose(
+        self,
+        x: str,
+        channels: int,
+        kernel: tuple[int, int],
+        stride: tuple[int, int],
+        *,
+        group: int = 1,
+        **changes: Attribute,
+    ) -> str:
+        """A transposed convolution of any geometry with bias; pads (t, l, b, r) are cut off, below 0 the output has more."""
+        depth, height, width = self.shape(x)
+        attributes = {"pads": (0, 0, 0, 0), "dilations": (1, 1)} | changes
+        (top, left, bottom, right), dilation = attributes["pads"], attributes["dilations"]
+        rows = (height - 1) * stride[0] + dilation[0] * (kernel[0] - 1) + 1 - top - bottom
+        columns = (width - 1) * stride[1] + dilation[1] * (kernel[1] - 1) + 1 - left - right
+        name = f"t{len(self.ops)}"
+        w = self._weights(f"{name}.w", (channels, depth // group, *kernel))
+        b = self._constant(f"{name}.b", self.random.integers(-500, 500, channels, dtype=np.int32))
+        attributes |= {"kernel_shape": kernel, "strides": stride, "group": group}
+        return self._op("QLinearConvTranspose", (x, w, b), (1, channels, rows, columns), attributes)
+
     def depthwise(self, x: str, kernel: int = 3, stride: int = 1) -> str:
         """Depthwise convolution, channel multiplier 1."""
         channels = self.shape(x)[0]
@@ -228,11 +250,11 @@ def _grow(b: GraphBuilder, r: np.random.Generator, x: str, made: Sequence[str], 
     return b.relu(y) if r.random() < 0.5 else y
 
 
-def resnet50(side: int = 224) -> Network:
-    """ResNet-50 v1.5: shapes only."""
+def resnet50(side: int = 224, blocks_of: tuple[int, ...] = (3, 4, 6, 3)) -> Network:
+    """ResNet-50 v1.5, or with other numbers of blocks in its four stages: shapes only."""
     b = GraphBuilder("resnet50", zero_weights=True)
     x = b.max_pool(b.relu(b.conv(b.input(3, side, side), 64, 7, 2)), 3, 2, 1)
-    for channels, blocks, stride in ((64, 3, 1), (128, 4, 2), (256, 6, 2), (512, 3, 2)):
+    for channels, blocks, stride in zip((64, 128, 256, 512), blocks_of, (1, 2, 2, 2), strict=True):
         for i in range(blocks):
             step = stride if i == 0 else 1
             shortcut = b.conv(x, channels * 4, 1, step) if i == 0 else x

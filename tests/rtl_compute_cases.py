@@ -22,9 +22,10 @@ WINDOWED = (ComputeKind.CONV, ComputeKind.DEPTHWISE, ComputeKind.MAX_POOL, Compu
 
 @dataclass(frozen=True)
 class Part:
-    """A SETUP, a COMPUTE and the (row, channel) loop indices at which it runs."""
+    """A SETUP, perhaps a PHASE, a COMPUTE and the (row, channel) loop indices at which it runs."""
 
     setup: dict[str, int]
+    phase: dict[str, int]
     compute: dict[str, int]
     steps: list[tuple[int, int]]
 
@@ -57,6 +58,7 @@ class Maker:
         self.scratchpad.data[:] = rng.integers(-128, 128, self.scratchpad.data.shape, np.int8)
         self.load = Access(Step(0, Opcode.LOAD, {}, (0, 0)), Engine.LOAD, (1, 0, 0))
         self.kind = ComputeKind.COPY
+        self.phase = dict[str, int]()
         self.banks = list(range(device.banks))
         self.regions: list[tuple[int, int]] = []
 
@@ -80,6 +82,10 @@ class Maker:
             words.append(encode(Opcode.SETUP, part.setup))
             indices.append((0, 0))
             computer.configure(Step(0, Opcode.SETUP, decode(words[-1])[1], (0, 0)))
+            if part.phase:
+                words.append(encode(Opcode.PHASE, part.phase))
+                indices.append((0, 0))
+                computer.interleave(Step(0, Opcode.PHASE, decode(words[-1])[1], (0, 0)))
             word = encode(Opcode.COMPUTE, part.compute)
             for index in part.steps:
                 words.append(word)
@@ -87,7 +93,8 @@ class Maker:
                 step = Step(1, Opcode.COMPUTE, decode(word)[1], index)
                 computer.run(Access(step, Engine.COMPUTE, (1, len(words), 0)))
                 rows, channels = compute_span(step, computer.setup)
-                cycles.append(compute_instruction_cycles(computer.setup, step.fields, rows, channels, self.device))
+                geometry = {**computer.setup, **computer.phase}
+                cycles.append(compute_instruction_cycles(geometry, step.fields, rows, channels, self.device))
         return Case(parts, words, indices, before, self.scratchpad.data.copy(), cycles, self.regions)
 
     def part(self, kind: ComputeKind) -> Part:
@@ -98,8 +105,9 @@ class Maker:
         # In rings that hold the rows of one band, one band is run.
         whole = self.whole(bands)
         rows = list(range(bands[2])) if whole else [self.band(bands)]
+        self.phase = {"row_step": self.upto(1, 9), "row_first": self.upto(0, 9)} if self.rng.random() < 0.2 else {}
         compute = self.operands(setup, bands, rows, tiles, whole=whole)
-        return Part(setup, compute, [(r, c) for r in rows for c in range(tiles[2])])
+        return Part(setup, self.phase, compute, [(r, c) for r in rows for c in range(tiles[2])])
 
     def whole(self, bands: tuple[int, int, int]) -> bool:
         """Whether all bands are run."""
@@ -213,9 +221,9 @@ class Maker:
         c["x_pixel_words"] = x_words + self.pick(0, 0, 1, 2)
         c["out_pixel_words"] = out_words + self.pick(0, 0, 1)
         x_extent = x_ring * s["x_width"] * c["x_pixel_words"]
-        out_extent = out_ring * s["out_width"] * c["out_pixel_words"]
+        out_extent = out_ring * self._pitch("out_row_words", s["out_width"] * c["out_pixel_words"])
         c["x_base"] = self.region(x_extent)
-        in_place = self.kind is ComputeKind.COPY and offset % self.lanes == 0 and rng.random() < 0.3
+        in_place = self.kind is ComputeKind.COPY and offset % self.lanes == 0 and rng.random() < 0.3 and not self.phase
         if in_place:
             c |= {"out_pixel_words": c["x_pixel_words"], "out_ring": x_ring, "out_base": c["x_base"], "out_channel": 0}
         else:
@@ -260,7 +268,8 @@ class Maker:
             c |= {"residual_base": c["x_base"], "residual_ring": c["x_ring"]}
             s["residual_pixel_words"] = c["x_pixel_words"]
             return
-        if self.rng.random() < 0.3 and c["out_channel"] % self.lanes == 0 and not in_place:  # the output's place
+        same = c["out_channel"] % self.lanes == 0 and not self.phase
+        if self.rng.random() < 0.3 and same and not in_place:  # the output's place
             shift = c["out_channel"] // self.lanes
             c |= {"residual_base": c["out_base"] + shift, "residual_ring": c["out_ring"]}
             s["residual_pixel_words"] = c["out_pixel_words"]
@@ -282,8 +291,9 @@ class Maker:
         words = self._words(depth)
         spans = [rows_of(tiles[0], tiles[1], s["out_channels"], i) for i in range(tiles[2])]
         c["weights_ring"] = s["out_channels"] + self.pick(0, 0, 3)
-        c["weights_base"] = self.region(c["weights_ring"] * positions * words)
-        rows = Rows("weights", c["weights_base"], c["weights_ring"], positions, words)
+        pitch = self._pitch("weights_row_words", positions * words)
+        c["weights_base"] = self.region(c["weights_ring"] * pitch)
+        rows = Rows("weights", c["weights_base"], c["weights_ring"], positions, words, pitch)
         self._fill(rows, depth, [sp for sp in spans if sp[0] < sp[1]], s["out_channels"])
 
     def _parameters(self, s: dict[str, int], c: dict[str, int]) -> None:
@@ -326,6 +336,13 @@ class Maker:
     def _mul(self) -> MulParams:
         zeros = [self.upto(-128, 127) for _ in range(3)]
         return MulParams(zeros[0], zeros[1], np.float32(np.exp(self.rng.normal(-4.5, 1.0))), zeros[2])
+
+    def _pitch(self, field: str, dense: int) -> int:
+        """Words from one row to the next, more than its own where there is a PHASE that says so."""
+        if not self.phase or self.rng.random() < 0.3:
+            return dense
+        self.phase[field] = dense + self.upto(0, 2 * dense)
+        return self.phase[field]
 
     def _words(self, channels: int) -> int:
         return -(-channels // self.lanes)

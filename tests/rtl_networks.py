@@ -12,7 +12,6 @@ import numpy as np
 from checked import claimed
 from emit_cases import random_choice, residencies
 from live_networks import revived
-from naive_plan import Choice, naive_plan
 from networks import GraphBuilder, random_graph
 
 from sfopt.allocate import plan as make_plan
@@ -28,6 +27,7 @@ from sfopt.groups import Group, Network
 from sfopt.importer import import_model
 from sfopt.interval import Interval
 from sfopt.plan import Plan, WeightMode
+from sfopt.testing.naive_plan import Choice, naive_plan
 
 __all__ = ["DEVICE", "MODES", "NETWORKS", "network", "network_plan", "random_plans"]
 
@@ -129,6 +129,20 @@ def _concat(b: GraphBuilder) -> list[str]:
     return [b.conv(y, 19, 3, 2), b.average_pool(y, 2, 2)]
 
 
+def _decoder(b: GraphBuilder) -> list[str]:
+    """A way up by transposed convolutions, kernels longer and shorter than the stride, depthwise, in groups, joined by concats."""
+    skips = [b.relu(b.conv(b.input(3, 18, 14), 10, 3))]
+    skips.append(b.relu(b.conv(b.max_pool(skips[0]), 18, 3)))
+    x = b.relu(b.conv(b.max_pool(skips[1], 3, 2, 1), 20, 3))
+    x = b.relu(b.conv_transpose(x, 18, (3, 4), (2, 2), pads=(1, 1, 1, 2)))
+    x = b.conv(b.concat(skips[1], x), 16, 3)
+    y = b.lookup(b.conv_transpose(x, 16, (2, 2), (2, 2), group=16), "LeakyRelu")
+    z = b.conv_transpose(x, 12, (4, 4), (2, 2), group=2, pads=(1, 1, 1, 1))
+    x = b.relu(b.conv(b.concat(y, z, skips[0]), 9))
+    wide = b.conv_transpose(x, 5, (1, 2), (1, 3), pads=(0, 0, 0, -1), dilations=(1, 2))
+    return [b.conv(wide, 4, 3, 2), b.conv_transpose(b.mean(x), 11, (3, 2), (3, 2))]
+
+
 def _host(b: GraphBuilder) -> list[str]:
     """Softmax on the host between two parts on the accelerator, with a shortcut around it."""
     y = b.relu(b.conv(b.input(3, 12, 10), 14, 3))
@@ -151,6 +165,7 @@ _BUILDERS: Mapping[str, Callable[[GraphBuilder], list[str]]] = {
     "inverted": _inverted,
     "pyramid": _pyramid,
     "concat": _concat,
+    "decoder": _decoder,
     "host": _host,
 }
 

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from checked import with_host_group
 from networks import GraphBuilder, random_network
+from transposed_networks import transposed_network
 
 from sfopt import cost
 from sfopt.device import Device, load_device
@@ -17,6 +18,7 @@ __all__ = [
     "small_case",
     "sums_case",
     "tiny_device",
+    "transposed_case",
     "wide_case",
 ]
 
@@ -43,6 +45,13 @@ def heavy_case(seed: int) -> tuple[Network, Device]:
         x = b.add(y, x) if b.shape(y) == b.shape(x) and r.random() < 0.7 else b.relu(y)
     network = b.network([x])
     return network, _tight_device(network, r, (0.25, 0.8))
+
+
+def transposed_case(seed: int) -> tuple[Network, Device]:
+    """Transposed convolutions of any geometry, and a scratchpad for a quarter to nine tenths of what they read and make."""
+    r = random.Random(seed)
+    network = transposed_network(seed, side=r.randint(3, 9), channels=r.choice((4, 6, 12)))
+    return network, _tight_device(network, r, (0.25, 0.9))
 
 
 def wide_case(seed: int) -> tuple[Network, Device]:

@@ -324,7 +324,39 @@ def test_unknown_method_and_objective_are_named() -> None:
 
 
 def test_progress_reports_every_level() -> None:
-    seen = list[tuple[str, int, int]]()
-    plan(random_network(0), load_device("sim8"), on_progress=lambda *news: seen.append(news))
-    assert [name for name, _, _ in seen][:3] == ["traffic", "cycles", "peak"]
-    assert all(bound <= value for _, value, bound in seen)
+    seen = list[tuple[str, int | None, int]]()
+    network, device = random_network(0), load_device("sim8")
+    found = plan(network, device, on_progress=lambda *news: seen.append(news))
+    assert list(dict.fromkeys(name for name, _, _ in seen)) == ["traffic", "cycles", "peak", "placement"]
+    assert all(value is None or bound <= value for _, value, bound in seen)
+    last = {name: (value, bound) for name, value, bound in seen}
+    assert [last[o.name] for o in found.certificate.objectives] == [
+        (o.value, o.bound) for o in found.certificate.objectives
+    ]
+    assert last["placement"][0] == found.peak_bytes
+    assert found.to_json().split('"seconds"')[0] == plan(network, device).to_json().split('"seconds"')[0]
+
+
+def test_progress_hears_of_better_values_while_a_level_is_solved() -> None:
+    seen = list[tuple[int | None, int]]()
+
+    def on_progress(name: str, value: int | None, bound: int) -> None:
+        if name == "cycles":
+            seen.append((value, bound))
+
+    found = plan(random_network(4), load_device("sim8"), on_progress=on_progress)
+    values, bounds = [value for value, _ in seen if value is not None], [bound for _, bound in seen]
+    assert len(set(values)) > 2
+    assert values == sorted(values, reverse=True)
+    assert len(set(bounds)) > 1
+    assert bounds == sorted(bounds)
+    assert seen[-1] == (values[-1], values[-1])
+    assert found.certificate.objectives[1].value == values[-1]
+
+
+def test_what_the_listener_raises_ends_the_search() -> None:
+    def stop(name: str, value: int | None, bound: int) -> None:
+        raise LookupError(name)
+
+    with pytest.raises(LookupError, match="traffic"):
+        plan(random_network(0), load_device("sim8"), on_progress=stop)

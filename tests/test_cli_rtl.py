@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -23,9 +24,32 @@ def test_optimize_reports_what_the_rtl_moved(sfopt: Run, tmp_path: Path) -> None
     assert report["dram_bytes"]["rtl"] == report["dram_bytes"]["simulated"] == report["dram_bytes"]["planned"]
     cycles = report["cycles"]
     assert cycles["rtl"] == pytest.approx(cycles["total"], rel=0.02)
-    assert (
-        f"rtl       same results and traffic, {report['dram_bytes']['rtl']['total']} bytes; {cycles['rtl']} cyc" in text
-    )
+    assert f"; rtl: same results and traffic, {report['dram_bytes']['rtl']['total']} bytes\n" in text
+    assert f"; rtl {cycles['rtl']} cycles, " in text
+    require_same_slices(json.loads((out / "trace.json").read_text())["traceEvents"], report)
+
+
+def require_same_slices(records: list[dict[str, Any]], report: dict[str, Any]) -> None:
+    """The RTL's run beside the timing model's, slice by slice: all but when it was, and of a COMPUTE also for how long."""
+    names = {r["args"]["name"]: r["pid"] for r in records if r["name"] == "process_name"}
+    assert list(names) == ["timing model", "RTL"]
+    model, rtl = ([r for r in records if r["ph"] == "X" and r["pid"] == pid] for pid in names.values())
+    for tid in (1, 2, 3):
+        pairs = list(zip(*([r for r in run if r["tid"] == tid] for run in (model, rtl)), strict=True))
+        assert pairs
+        for expected, found in pairs:
+            assert without_times(found) == without_times(expected)
+            assert found["cat"] != "compute" or found["dur"] == expected["dur"]
+    for run, cycles in ((model, report["cycles"]["total"]), (rtl, report["cycles"]["rtl"])):
+        assert max(r["args"]["end_cycle"] for r in run) <= cycles
+        moved = sum(r["args"]["dram_bytes"] for r in run)
+        planned = report["dram_bytes"]["planned"]
+        assert moved == planned["total"] - planned["program"]
+
+
+def without_times(record: dict[str, Any]) -> dict[str, Any]:
+    kept = {k: v for k, v in record["args"].items() if not k.endswith("_cycle")}
+    return {"name": record["name"], "cat": record["cat"], **kept}
 
 
 def test_verify(sfopt: Run) -> None:

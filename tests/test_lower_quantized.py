@@ -233,7 +233,7 @@ def test_uint8_weights_that_do_not_fit_are_refused_by_name() -> None:
     with pytest.raises(ModelError) as caught:
         lower_quantized(read_onnx(write_onnx(graph)))
     assert str(caught.value) == (
-        f"weights `{name}_int8` span -10..245 around their zero point, needs -128..127; "
+        f"weights `{name}` span -10..245 around their zero point, needs -128..127; "
         "quantise them symmetrically (int8, zero point 0)"
     )
 

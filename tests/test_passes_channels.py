@@ -81,11 +81,50 @@ class TestSelections:
         graph = assert_passes_keep(m.build(m.add("Tanh", m.add("Slice", x, *bounds))))
         assert selections(graph) == [wanted]
 
-    def test_a_slice_of_rows_stays(self) -> None:
+    @pytest.mark.parametrize(
+        ("starts", "ends", "axes", "steps", "kernel"),
+        [
+            ([1], [4], [2], [1], (3, 1)),
+            ([0, 1], [5, 6], [2, 3], [2, 2], (1, 2)),
+            ([4], [5], [2], [1], (5, 1)),
+            ([-3], [9], [3], [2], (1, 4)),
+            ([1, 2], [3, 4], [1, 2], [1, 1], (4, 1)),
+        ],
+    )
+    def test_rows_and_columns_are_copied_by_a_depthwise_convolution(
+        self, starts: list[int], ends: list[int], axes: list[int], steps: list[int], kernel: tuple[int, int]
+    ) -> None:
         m = ModelBuilder()
-        bounds = [m.constant(v, "int64") for v in ([1], [4], [2])]
-        graph = assert_passes_keep(m.build(m.add("Slice", m.input((1, 3, 5, 4)), *bounds)))
+        bounds = [m.constant(v, "int64") for v in (starts, ends, axes, steps)]
+        graph = assert_passes_keep(m.build(m.add("Tanh", m.add("Slice", m.input((1, 3, 5, 6)), *bounds))))
+        crop = graph.ops[0]
+        assert crop.attributes["kernel_shape"] == kernel
+        assert crop.ints("group") == (3,)
+
+    @pytest.mark.parametrize(
+        ("bounds", "size", "why"),
+        [
+            (([-1], [-9], [2], [-1]), 5, "it reverses rows or columns"),
+            (
+                ([70], [90], [2], [1]),
+                90,
+                "the convolution that copies it would have a kernel or stride of 71, more than 63",
+            ),
+            (
+                ([0], [140], [2], [70]),
+                140,
+                "the convolution that copies it would have a kernel or stride of 70, more than 63",
+            ),
+        ],
+    )
+    def test_what_no_convolution_copies_stays_and_says_why(
+        self, bounds: tuple[list[int], ...], size: int, why: str
+    ) -> None:
+        m = ModelBuilder()
+        names = [m.constant(v, "int64") for v in bounds]
+        graph = assert_passes_keep(m.build(m.add("Slice", m.input((1, 3, size, 4)), *names)))
         assert count(graph) == {"Slice": 1}
+        assert graph.notes == (f"express_selections: `t0` stays a Slice: {why}",)
 
     def test_a_selection_of_a_selection_is_one(self) -> None:
         m = ModelBuilder()

@@ -53,10 +53,13 @@ class TestAffines:
         assert count(assert_passes_keep(self.build(pads=1, shift=0.0))) == {"Conv": 1}
 
     def test_a_shift_before_padding_stays_and_says_why(self) -> None:
-        graph = assert_passes_keep(self.build(pads=1))
+        graph = assert_passes_keep(self.build(pads=1, shift=np.float32([1, 2, 3]).reshape(3, 1, 1)))
         assert count(graph) == {"Conv": 2}
         assert graph.ops[0].attributes["group"] == 3
         assert graph.notes == ("fold_affines: `t1` stays a depthwise Conv: `t2` pads it with zeros",)
+
+    def test_one_shift_for_all_channels_before_padding_is_left_for_a_table(self) -> None:
+        assert count(assert_passes_keep(self.build(pads=1))) == {"Mul": 1, "Add": 1, "Conv": 1}
 
     @pytest.mark.parametrize("group", [1, 2, 4])
     def test_after_and_before_grouped_convs(self, group: int) -> None:
@@ -330,13 +333,6 @@ class TestOneWayToSayIt:
             assert found == {"mode": "nearest", "scale_h": 2, "scale_w": 3}
         else:
             assert graph.notes == ("unify_resizes: `t0` stays: it does not repeat rows and columns",)
-
-    def test_linear_resize_stays(self) -> None:
-        m = ModelBuilder()
-        graph = assert_passes_keep(
-            m.build(m.add("Resize", m.input((1, 2, 4, 5)), "", m.constant([1, 1, 2, 2]), mode="linear"))
-        )
-        assert "scale_h" not in only(graph, "Resize")
 
 
 class TestActivations:

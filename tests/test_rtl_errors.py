@@ -65,6 +65,17 @@ GOOD = [*computed(compute())[:-1], load(), sync(Engine.LOAD, signal=(0, 1)), sto
 
 CASES: dict[str, tuple[list[bytes], ErrorCode, int]] = {
     "compute without setup": ([compute(), END], ErrorCode.SETUP, 0),
+    "phase without setup": ([encode(Opcode.PHASE, {"row_step": 1}), END], ErrorCode.SETUP, 0),
+    "phase with a bit that has no meaning": (
+        [(1 << 255 | 9).to_bytes(32, "little"), END],
+        ErrorCode.ILLEGAL_INSTRUCTION,
+        0,
+    ),
+    "output rows so far apart that they end behind the scratchpad": (
+        [*computed(compute())[:2], encode(Opcode.PHASE, {"out_row_words": WORDS // 2}), *computed(compute())[2:]],
+        ErrorCode.SCRATCHPAD_RANGE,
+        4,
+    ),
     "kind 7": (computed(compute(), setup(kind=7)), ErrorCode.SETUP, 1),
     "no kernel": (computed(compute(), setup(kernel_w=0)), ErrorCode.SETUP, 1),
     "fold wider than a word": (

@@ -148,6 +148,7 @@ def test_the_programs_have_what_a_machine_can_get_wrong() -> None:
     assert {g.kind for g in groups} == {*Kind}
     assert any(g.conv_groups > 1 for g in groups)
     assert any(g.window.dilation != (1, 1) for g in groups)
+    assert {g.kind for g in groups if g.window.transposed} == {Kind.CONV, Kind.DEPTHWISE}
     assert {len(g.pieces) for g in groups} >= {1, 2, 4}
     assert {p.requantise for g in groups if len(g.pieces) > 1 for p in g.pieces} == {False, True}
     instructions = [fields for n in NETWORKS for m in MODES for _, fields in computes(n, m)]

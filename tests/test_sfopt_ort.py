@@ -13,7 +13,8 @@ from sfopt import arithmetic, tables
 from sfopt.errors import InternalError, ModelError, UsageError
 from sfopt.graph import Graph, Op, Quant, Tensor
 from sfopt.grouping import build_network
-from sfopt.host import host_reason, run_host_ops, run_model
+from sfopt.host import run_host_ops, run_model
+from sfopt.host_reasons import host_reason
 from sfopt.onnx_io import read_onnx, write_onnx
 from sfopt.passes import lower_quantized
 from sfopt.quantize import quantize
@@ -148,9 +149,10 @@ def test_wrong_feeds_and_models_are_one_line() -> None:
 
 
 def test_host_reasons_are_sentences_for_any_operator() -> None:
-    assert host_reason(Op("n", "Softmax", ("x",), ("y",))) == "needs exponentials and sums in float"
-    assert host_reason(Op("n", "Reshape", ("x",), ("y",))).startswith("only moves elements")
-    assert host_reason(Op("n", "Det", ("x",), ("y",))) == "the accelerator has no int8 form of Det here"
+    graph = Graph("g", {}, (), ("x",), ("y",))
+    assert host_reason(graph, Op("n", "Softmax", ("x",), ("y",))) == "needs exponentials and sums in float"
+    assert host_reason(graph, Op("n", "Reshape", ("x",), ("y",))).startswith("only moves elements")
+    assert host_reason(graph, Op("n", "Det", ("x",), ("y",))) == "the accelerator has no int8 form of Det here"
 
 
 def test_entry_point_names_the_backend() -> None:

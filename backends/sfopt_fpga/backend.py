@@ -1,17 +1,17 @@
 """The backend seam: a plan becomes a program file, and the program runs on the simulator."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 
-from sfopt.backend import Event, Execution
+from sfopt.backend import Execution
 from sfopt.device import Device
 from sfopt.errors import DeviceError
+from sfopt.execute import HostGroups, channels_first, channels_last, dense_inputs
 from sfopt.groups import Network
-from sfopt.host import run_host_ops
 from sfopt.plan import Category, Plan, Transfer
 from sfopt.units import format_bytes
 from sfopt_fpga.cosim import RtlResult, run_rtl
@@ -22,6 +22,7 @@ from sfopt_fpga.maps import HostCall
 from sfopt_fpga.program import Program
 from sfopt_fpga.rtl_build import require_tools, rtl_parameters
 from sfopt_fpga.simulator import SimulationResult, simulate
+from sfopt_fpga.slices import label_events
 
 __all__ = ["FpgaBackend", "FpgaProgram"]
 
@@ -81,22 +82,19 @@ class FpgaProgram:
     def run(self, inputs: Mapping[str, npt.NDArray[np.generic]], *, expose: bool = True) -> Execution:
         """Simulate. Raises SimulationFault when the program asks for something that the machine must not do."""
         host = _Host(self.network, inputs)
-        result = simulate(self._image, self._feeds(inputs), host, capture=expose)
+        result = simulate(self._image, dense_inputs(self.network, inputs), host, capture=expose)
         return self._execution(result, {**result.tensors, **result.outputs}, host)
 
     def run_rtl(self, inputs: Mapping[str, npt.NDArray[np.generic]]) -> Execution:
         """The same file and data on the RTL. Raises SimulationFault when it reports an error."""
         host = _Host(self.network, inputs)
-        result = run_rtl(self._image, self._feeds(inputs), host)
+        result = run_rtl(self._image, dense_inputs(self.network, inputs), host)
         return self._execution(result, result.outputs, host)
-
-    def _feeds(self, inputs: Mapping[str, npt.NDArray[np.generic]]) -> dict[str, Int8Array]:
-        return {name: _rows_first(np.asarray(inputs[name], np.int8)) for name in self.network.inputs}
 
     def _execution(
         self, result: SimulationResult | RtlResult, tensors: Mapping[str, Int8Array], host: "_Host"
     ) -> Execution:
-        maps = {name: _channels_first(value) for name, value in tensors.items()}
+        maps = {name: channels_first(value) for name, value in tensors.items()}
         written = [n for g in self.network.groups for n in g.host_outputs if n not in maps]
         maps.update({name: np.asarray(host.values[name], np.int8) for name in written})
         return Execution(
@@ -105,31 +103,25 @@ class FpgaProgram:
             result.program_bytes,
             result.cycles,
             result.busy_cycles,
-            tuple(self._events(result)),
+            tuple(label_events(self.program, self.network, result.events)),
             host.values,
         )
 
-    def _events(self, result: SimulationResult | RtlResult) -> Iterator[Event]:
-        traced = {t.word: t.tensor for t in self.program.trace}
-        for busy in result.events:
-            label = traced.get(busy.word, f"{busy.opcode.name} {busy.word}")
-            yield Event(busy.engine.name.lower(), label, busy.start_cycle, busy.end_cycle, busy.dram_bytes)
-
 
 class _Host:
-    """Runs the host groups between stretches of the program; what they compute in float stays here."""
+    """Runs the host groups between stretches of the program."""
 
     def __init__(self, network: Network, inputs: Mapping[str, npt.NDArray[np.generic]]) -> None:
-        self.network = network
-        self.inputs = inputs
-        self.values: dict[str, npt.NDArray[np.generic]] = {}
+        self.groups = HostGroups(network, inputs)
+
+    @property
+    def values(self) -> Mapping[str, npt.NDArray[np.generic]]:
+        """All that they computed."""
+        return self.groups.values
 
     def __call__(self, call: HostCall, maps: Mapping[str, Int8Array]) -> Mapping[str, Int8Array]:
-        group = next(g for g in self.network.groups if g.name == call.label)
-        ops = [self.network.graph.ops_by_name[name] for name in group.host_ops]
-        feeds = {**self.inputs, **self.values, **{name: _channels_first(value) for name, value in maps.items()}}
-        self.values.update(run_host_ops(self.network.graph, ops, feeds))
-        return {name: _rows_first(self.values[name].astype(np.int8)) for name in group.host_outputs}
+        made = self.groups.run(call.label, {name: channels_first(value) for name, value in maps.items()})
+        return {name: channels_last(value) for name, value in made.items()}
 
 
 def _transfers(program: Program, result: SimulationResult | RtlResult) -> tuple[Transfer, ...]:
@@ -140,13 +132,3 @@ def _transfers(program: Program, result: SimulationResult | RtlResult) -> tuple[
         for region in program.regions
         if counted.get(region.name, 0)
     )
-
-
-def _rows_first(value: Int8Array) -> Int8Array:
-    """(1, C, H, W) -> (H, W, C)."""
-    return np.ascontiguousarray(value[0].transpose(1, 2, 0))
-
-
-def _channels_first(value: Int8Array) -> Int8Array:
-    """(H, W, C) -> (1, C, H, W)."""
-    return np.ascontiguousarray(value.transpose(2, 0, 1)[np.newaxis])

@@ -39,6 +39,8 @@ __all__ = ["Band", "Computer", "compute_span"]
 
 Params = TypeVar("Params")
 _WEIGHTED = (ComputeKind.CONV, ComputeKind.DEPTHWISE)
+_DENSE = {"out_row_words": 0, "weights_row_words": 0, "row_first": 0, "row_step": 1}
+"""What a SETUP stands for, until a PHASE says something else."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,8 @@ class Band:
     row: int
     channel: int
     values: Int8Array
+    row_step: int = 1
+    """Rows of the output from one of these to the next."""
 
 
 def compute_span(step: Step, setup: Mapping[str, int]) -> tuple[tuple[int, int], tuple[int, int]]:
@@ -59,11 +63,12 @@ def compute_span(step: Step, setup: Mapping[str, int]) -> tuple[tuple[int, int],
 
 
 class Computer:
-    """State between COMPUTE instructions: the present SETUP and the sums of a global mean."""
+    """State between COMPUTE instructions: the present SETUP and PHASE, and the sums of a global mean."""
 
     def __init__(self, scratchpad: Scratchpad) -> None:
         self.scratchpad = scratchpad
         self.setup: Mapping[str, int] = {}
+        self.phase: Mapping[str, int] = _DENSE
         self.layout = ParameterLayout.of(
             {"kind": ComputeKind.COPY, "binary": 0, "has_scale": 0, "has_table0": 0, "has_table1": 0}
         )
@@ -72,8 +77,14 @@ class Computer:
     def configure(self, step: Step) -> None:
         """Execute a SETUP. Faults for a geometry that no operation has."""
         check_setup(step)
-        self.setup = step.fields
+        self.setup, self.phase = step.fields, _DENSE
         self.layout = ParameterLayout.of(step.fields)
+
+    def interleave(self, step: Step) -> None:
+        """Execute a PHASE."""
+        if not self.setup:
+            raise step.fault("no SETUP came before")
+        self.phase = step.fields
 
     def run(self, access: Access) -> Band | None:
         """Execute a COMPUTE; None if it writes nothing."""
@@ -92,7 +103,7 @@ class _Instruction:
 
     def __init__(self, computer: Computer, access: Access, rows: tuple[int, int], channels: tuple[int, int]) -> None:
         self.computer, self.access = computer, access
-        self.setup, self.fields = computer.setup, access.step.fields
+        self.setup, self.phase, self.fields = computer.setup, computer.phase, access.step.fields
         self.rows, self.channels = rows, channels
         self.mean = self.setup["kind"] == ComputeKind.GLOBAL_MEAN
         self.out_rows = (0, 1) if self.mean else rows
@@ -107,7 +118,8 @@ class _Instruction:
         values = self._finish(values)
         self._write(values)
         self._check_banks()
-        return Band(self.out_rows[0], self.channels[0] + self.fields["out_channel"], values)
+        phase, channel = self.phase, self.channels[0] + self.fields["out_channel"]
+        return Band(phase["row_first"] + self.out_rows[0] * phase["row_step"], channel, values, phase["row_step"])
 
     def _input(self) -> Int8Array:
         fields, setup = self.fields, self.setup
@@ -148,7 +160,10 @@ class _Instruction:
         positions = setup["kernel_h"] * setup["kernel_w"]
         if setup["kind"] == ComputeKind.CONV:
             depth = setup["x_channels"] // setup["groups"]
-            w = Rows("weights", fields["weights_base"], fields["weights_ring"], positions, _words(depth, scratchpad))
+            pitch = self.phase["weights_row_words"]
+            w = Rows(
+                "weights", fields["weights_base"], fields["weights_ring"], positions, _words(depth, scratchpad), pitch
+            )
             acc = convolve(setup, x, self._read(w, self.channels, (0, depth)), self.channels)
         else:
             words = _words(setup["out_channels"], scratchpad)
@@ -192,8 +207,17 @@ class _Instruction:
         return self._read(rows, self.out_rows, self.channels)
 
     def _write(self, values: Int8Array) -> None:
-        fields = self.fields
-        out = Rows("output", fields["out_base"], fields["out_ring"], self.setup["out_width"], fields["out_pixel_words"])
+        fields, phase = self.fields, self.phase
+        out = Rows(
+            "output",
+            fields["out_base"],
+            fields["out_ring"],
+            self.setup["out_width"],
+            fields["out_pixel_words"],
+            phase["out_row_words"],
+            phase["row_first"],
+            phase["row_step"],
+        )
         scratchpad, channel = self.computer.scratchpad, fields["out_channel"] + self.channels[0]
         scratchpad.write(self.access, out, self.out_rows, channel, values)
         banks = scratchpad.banks(self.access, out, self.out_rows, channel + values.shape[2])

@@ -1,24 +1,13 @@
-"""Constant blocks of a network as the machine reads them: weights, and the parameter block of each group.
+"""All constants of a network as one image of DRAM."""
 
-The layouts are those of `sfopt.cost.constants` and `sfopt_fpga.parameters`. Folding an input changes how the DMA spreads a
-weight block over words, never its bytes.
-"""
-
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-import numpy as np
-import numpy.typing as npt
-
-from sfopt import arithmetic
-from sfopt.errors import InternalError
-from sfopt.graph import Graph, Op, Quant
-from sfopt.groups import Group, Kind, Network
-from sfopt.tables import lookup_table
-from sfopt_fpga.parameters import pack_average, pack_binary, pack_channels, pack_scale, pack_table
+from sfopt.constant_blocks import parameter_block, weight_block
+from sfopt.groups import Network
 from sfopt_fpga.program import DRAM_ALIGNMENT
 
-__all__ = ["Image", "build_image", "chain_table", "first_operand", "parameter_block", "quant_of", "weight_block"]
+__all__ = ["Image", "build_image"]
 
 
 @dataclass(frozen=True)
@@ -40,114 +29,3 @@ def build_image(network: Network) -> Image:
                 offsets[f"{group.name}.{name}"], sizes[f"{group.name}.{name}"] = len(data), len(block)
                 data.extend(block)
     return Image(bytes(data), offsets, sizes)
-
-
-def weight_block(network: Network, group: Group) -> bytes:
-    """CONV: OHWI, one row an output channel. DEPTHWISE: HWC in one row. Others: nothing."""
-    if group.kind not in (Kind.CONV, Kind.DEPTHWISE):
-        return b""
-    weights = _weights(network.graph, network.graph.ops_by_name[group.heavy])
-    order = (0, 2, 3, 1) if group.kind is Kind.CONV else (2, 3, 0, 1)
-    return weights.transpose(order).tobytes()
-
-
-def parameter_block(network: Network, group: Group) -> bytes:
-    """[binary][scale][average][table per requantised piece][table0][table1][bias, factor per channel], what the group has of it."""
-    if group.kind is Kind.HOST:
-        return b""
-    graph = network.graph
-    heavy = graph.ops_by_name[group.heavy]
-    parts = list[bytes]()
-    if group.binary is not None:
-        parts.append(_binary(graph, graph.ops_by_name[group.binary]))
-    if group.scale_op is not None:
-        parts.append(_scale(graph, graph.ops_by_name[group.scale_op]))
-    if group.kind is Kind.AVERAGE_POOL:
-        x, y = quant_of(graph, heavy.inputs[0]), quant_of(graph, heavy.output)
-        average = arithmetic.AveragePoolParams(np.float32(x.scale), x.zero_point, np.float32(y.scale), y.zero_point)
-        parts.append(pack_average(average))
-    parts += [_requantise(graph, p.tensor, group.output) for p in group.pieces if p.requantise]
-    parts += [pack_table(chain_table(graph, chain)) for chain in (group.before, group.after) if chain]
-    parts.append(_channels(network, group, heavy))
-    return b"".join(parts)
-
-
-def chain_table(graph: Graph, names: Sequence[str]) -> npt.NDArray[np.int8]:
-    """int8 (256,), indexed by the input's byte: what a chain of operators on one value makes of it."""
-    first = graph.ops_by_name[names[0]]
-    values = {first.inputs[0]: np.arange(256, dtype=np.uint8).view(np.int8)}
-    for name in names:
-        op = graph.ops_by_name[name]
-        a = values[op.inputs[0]]
-        match op.op_type:
-            case "Lookup":
-                values[op.output] = arithmetic.apply_table(a, lookup_table(graph, op))
-            case "QLinearMul":
-                values[op.output] = arithmetic.mul(a, values[op.inputs[1]], _mul_params(graph, op))
-            case _:
-                raise InternalError(f"{op.op_type} `{op.name}` is not a function of one value")
-    return values[graph.ops_by_name[names[-1]].output]
-
-
-def _binary(graph: Graph, op: Op) -> bytes:
-    if op.op_type == "QLinearMul":
-        return pack_binary(_mul_params(graph, op))
-    inputs = op.inputs if first_operand(graph, op) == op.inputs[0] else op.inputs[::-1]
-    quants = [quant_of(graph, n) for n in (*inputs, op.output)]
-    scales = [np.float32(q.scale) for q in quants]
-    zeros = [q.zero_point for q in quants]
-    return pack_binary(arithmetic.add_params(scales[0], zeros[0], scales[1], zeros[1], scales[2], zeros[2]))
-
-
-def first_operand(graph: Graph, op: Op) -> str:
-    """First operand of a sum or product as the kernel takes it: those of sums of a single element are exchanged."""
-    exchanged = op.op_type == "QLinearAdd" and graph.tensor(op.output).elements == 1
-    return op.inputs[1 if exchanged else 0]
-
-
-def _scale(graph: Graph, op: Op) -> bytes:
-    return pack_scale(_mul_params(graph, op))
-
-
-def _mul_params(graph: Graph, op: Op) -> arithmetic.MulParams:
-    a, b, y = (quant_of(graph, n) for n in (op.inputs[0], op.inputs[1], op.output))
-    return arithmetic.mul_params(
-        np.float32(a.scale), a.zero_point, np.float32(b.scale), b.zero_point, np.float32(y.scale), y.zero_point
-    )
-
-
-def _requantise(graph: Graph, source: str, target: str) -> bytes:
-    x, y = quant_of(graph, source), quant_of(graph, target)
-    return pack_table(arithmetic.requantize_table(np.float32(x.scale), x.zero_point, np.float32(y.scale), y.zero_point))
-
-
-def _channels(network: Network, group: Group, heavy: Op) -> bytes:
-    if group.kind not in (Kind.CONV, Kind.DEPTHWISE, Kind.GLOBAL_MEAN):
-        return b""
-    graph = network.graph
-    x, y = quant_of(graph, heavy.inputs[0]), quant_of(graph, heavy.output)
-    if group.kind is Kind.GLOBAL_MEAN:
-        fmap = network.maps[group.pieces[0].tensor]
-        pixels = fmap.height * fmap.width
-        factor = arithmetic.global_mean_factor(np.float32(x.scale), np.float32(y.scale), pixels)
-        return pack_channels(np.array([-x.zero_point * pixels], np.int32), np.array([factor], np.float32))
-    weights = _weights(graph, heavy)
-    given = graph.tensor(heavy.inputs[2]).data if len(heavy.inputs) > 2 and heavy.inputs[2] else None
-    bias = arithmetic.fold_input_zero_point(weights, None if given is None else given.astype(np.int32), x.zero_point)
-    w_scale = np.broadcast_to(quant_of(graph, heavy.inputs[1]).scale, bias.shape)
-    return pack_channels(bias, arithmetic.conv_factor(np.float32(x.scale), w_scale, np.float32(y.scale)))
-
-
-def _weights(graph: Graph, op: Op) -> npt.NDArray[np.int8]:
-    data = graph.tensor(op.inputs[1]).data
-    if data is None:
-        raise InternalError(f"{op.op_type} `{op.name}` has weights that are computed")
-    return np.asarray(data, np.int8)
-
-
-def quant_of(graph: Graph, name: str) -> Quant:
-    """Quantisation of a tensor, which every operand of an integer operator has."""
-    quant = graph.tensor(name).quant
-    if quant is None:
-        raise InternalError(f"tensor `{name}` has no quantisation")
-    return quant

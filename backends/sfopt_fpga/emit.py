@@ -12,15 +12,14 @@ from collections.abc import Iterator, Sequence
 from sfopt.device import Device
 from sfopt.errors import InternalError, ProgramError
 from sfopt.groups import Group, Kind, Network
-from sfopt.places import first_channels
 from sfopt.plan import Plan
 from sfopt_fpga.expose import exposed_maps, with_all_in_dram
 from sfopt_fpga.isa import LOOP_BODY_WORDS, Axis, Engine, Opcode
-from sfopt_fpga.kernels import compute_word, setup_word
+from sfopt_fpga.kernels import Part, compute_word, parts_of, phase_word, setup_word
 from sfopt_fpga.linker import Draft, link_program
 from sfopt_fpga.loops import Body, Tiled, band_loop, company_loop, input_reread_loop, reread_loop
 from sfopt_fpga.operands import Operands
-from sfopt_fpga.program import Program
+from sfopt_fpga.program import Program, Trace
 from sfopt_fpga.stage import Stage, whole
 from sfopt_fpga.tokens import Tape, Word
 
@@ -45,11 +44,8 @@ class _Writer:
         self.tape = Tape()
         self.spans: list[tuple[int, int]] = []
         self.host_groups: list[Group] = []
-        self.traces: list[tuple[Word, str, int]] = []
-        buffers, in_dram = {b.name: b for b in plan.buffers}, frozenset(d.tensor for d in plan.dram)
-        steps = range(len(plan.segments))
-        begins = first_channels(plan, network)
-        self.stages = tuple(Stage(plan, network, device, buffers, in_dram, begins, step) for step in steps)
+        self.traces: list[tuple[Word, Trace]] = []
+        self.stages = Stage.of(plan, network, device)
         self.members = tuple(tuple(Operands(s, g) for g in s.groups if g.kind is not Kind.HOST) for s in self.stages)
 
     def write(self) -> Draft:
@@ -118,10 +114,10 @@ class _Writer:
         load, tiles = _tiles_of(members[0])
         computes = self._body_computes(members, members[0].run.channel_tile)
         if stage.rereads_input:
-            return input_reread_loop(bands, tiles, rows, load, computes[0], _rest(stage), overlap=overlap)
+            return input_reread_loop(bands, tiles, rows, load, computes, _rest(stage), overlap=overlap)
         if tiles == 1:
             return band_loop(Axis.ROWS, bands, [*rows, load], computes, stores, 1, 1 + overlap)
-        return reread_loop(bands, tiles, rows, load, computes[0], stores, overlap=overlap)
+        return reread_loop(bands, tiles, rows, load, computes, stores, overlap=overlap)
 
     def _tiles(self, stage: Stage, members: Sequence[Operands]) -> Body | None:
         if all(m.tiled is None for m in members):
@@ -147,38 +143,43 @@ class _Writer:
         if loads and not loads[0].values.get("wait"):
             self.tape.barrier(Engine.LOAD)
         if _is_single(members):
-            self.tape.issue(setup_word(members[0], members[0].group.pieces[0]))
+            self.tape.issue(setup_word(members[0], *parts_of(members[0])))
         self.tape.loop(body, flows)
         for word in early if loads else ():
             self.tape.issue(word)
 
-    def _computes(self, members: Sequence[Operands]) -> Iterator[Word]:
-        """SETUP and COMPUTE for every piece of every group."""
+    def _computes(self, members: Sequence[Operands], tile: int | None = None) -> Iterator[Word]:
+        """The words for every part of every group: SETUP, what else it needs, COMPUTE."""
         for member in members:
-            for piece in member.group.pieces:
-                yield setup_word(member, piece)
-                yield self._traced(member, compute_word(member, piece), piece.channel_offset)
+            for part in parts_of(member):
+                yield setup_word(member, part)
+                if part.phase is not None:
+                    yield phase_word(member, part.phase)
+                yield self._compute(member, part, tile)
 
     def _work(self, members: Sequence[Operands]) -> Iterator[Word | Tiled]:
-        """The same, but COMPUTEs of groups that read their weights again are tiled."""
+        """The same, but groups that read their weights again are `Tiled`; the SETUP of an only part stands before that."""
         for member in members:
             if member.tiled is None:
                 yield from self._computes([member])
                 continue
-            (piece,) = member.group.pieces
             load, tiles = _tiles_of(member)
-            yield setup_word(member, piece)
-            yield Tiled(load, self._traced(member, compute_word(member, piece, member.run.channel_tile), 0), tiles)
+            if _is_single([member]):
+                (part,) = parts_of(member)
+                yield setup_word(member, part)
+            yield Tiled(load, self._body_computes([member], member.run.channel_tile), tiles)
 
     def _body_computes(self, members: Sequence[Operands], tile: int | None = None) -> list[Word]:
-        """The same for a loop's body; the SETUP of an only piece stands before the loop."""
+        """The same for a loop's body; the SETUP of an only part stands before the loop."""
         if not _is_single(members):
-            return list(self._computes(members))
-        return [self._traced(members[0], compute_word(members[0], members[0].group.pieces[0], tile), 0)]
+            return list(self._computes(members, tile))
+        (part,) = parts_of(members[0])
+        return [self._compute(members[0], part, tile)]
 
-    def _traced(self, member: Operands, compute: Word, channel: int) -> Word:
-        self.traces.append((compute, member.group.output, channel))
-        return compute
+    def _compute(self, member: Operands, part: Part, tile: int | None) -> Word:
+        word = compute_word(member, part, tile)
+        self.traces.append((word, part.trace(member)))
+        return word
 
 
 def _rest(stage: Stage) -> list[Word]:
@@ -187,12 +188,11 @@ def _rest(stage: Stage) -> list[Word]:
 
 
 def _is_single(members: Sequence[Operands]) -> bool:
-    """Whether the segment has one COMPUTE."""
-    return sum(len(m.group.pieces) for m in members) == 1
+    """Whether they have one COMPUTE."""
+    return sum(len(parts_of(m)) for m in members) == 1
 
 
 def _tiles_of(member: Operands) -> tuple[Word, int]:
     """LOAD of a tile of the weights of a group that does not hold them all, and the number of tiles."""
-    block, tile = member.tiled, member.run.channel_tile
-    assert block is not None
-    return member.load_constant(block, tile), -(-block.rows // tile)
+    assert member.tiled is not None
+    return member.load_constant(member.tiled, member.run.channel_tile), member.tiles

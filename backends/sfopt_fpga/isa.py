@@ -5,9 +5,10 @@ An instruction is one 32-byte word: a 4-bit opcode, then the fields of its forma
 **Sequencing.** Three engines (load, compute, store) execute their own instructions in program order and run against each other
 through counting semaphores, one for each ordered pair of engines. An instruction's `wait` bits take one token from each named
 engine before it starts, its `signal` bits give one to each named engine after it ends; bit 0 names the other engine that comes
-first in the order load, compute, store, bit 1 the other. SYNC does the same with counts. SETUP configures the compute engine and is
-executed by it in order. LOOP repeats the `body` words that follow it, at most LOOP_BODY_WORDS, `count` times from the sequencer's
-buffer, without fetching them again; one loop over rows and one over channels may be nested, in either order. END, and HOST, wait
+first in the order load, compute, store, bit 1 the other. SYNC does the same with counts. SETUP configures the compute engine and
+is executed by it in order; PHASE adds to that. LOOP repeats the `body` words that follow it, at most LOOP_BODY_WORDS, `count` times
+from the sequencer's buffer, without fetching them again; one loop over rows and one over channels may be nested, in either order.
+END, and HOST, wait
 until all engines are idle.
 
 **Rows.** A LOAD, STORE or COMPUTE handles, at index i of the loop that drives it (0 outside any loop), the rows from
@@ -33,6 +34,7 @@ __all__ = [
     "LOOP_BODY_WORDS",
     "MEAN_CHANNELS",
     "OPCODE_BITS",
+    "SETTINGS",
     "WORD_BITS",
     "WORD_BYTES",
     "Axis",
@@ -66,6 +68,7 @@ class Opcode(IntEnum):
     LOOP = 6
     HOST = 7
     END = 8
+    PHASE = 9
 
 
 class Engine(IntEnum):
@@ -107,8 +110,12 @@ ENGINES: Mapping[Opcode, Engine] = {
     Opcode.LOAD: Engine.LOAD,
     Opcode.STORE: Engine.STORE,
     Opcode.SETUP: Engine.COMPUTE,
+    Opcode.PHASE: Engine.COMPUTE,
     Opcode.COMPUTE: Engine.COMPUTE,
 }
+
+SETTINGS = (Opcode.SETUP, Opcode.PHASE)
+"""Executed when the compute engine looks at them: they change what COMPUTE does, and pass no tokens."""
 
 
 @dataclass(frozen=True)
@@ -225,6 +232,22 @@ FORMATS: Mapping[Opcode, Format] = {
                 *_ROWS,
                 Field("channel_first", 16, "output channels handled at channel-loop index 0"),
                 Field("channel_step", 16, "output channels handled at each further index"),
+            ),
+        ),
+        Format(
+            Opcode.PHASE,
+            "the COMPUTE instructions that follow, up to the next SETUP, write rows of an output that others write between them",
+            (
+                Field("out_row_words", 20, "words from one of their output rows to the next; 0: as their pixels say"),
+                Field(
+                    "weights_row_words",
+                    20,
+                    "words from one output channel's weights to the next (CONV); 0: as the kernel says",
+                ),
+                Field(
+                    "row_first", 16, "row of the output that their row 0 is, for the simulator's check of stale rows"
+                ),
+                Field("row_step", 6, "rows of the output from one of theirs to the next, for the same"),
             ),
         ),
         Format(

@@ -1,4 +1,4 @@
-"""The instruction set as a Markdown table, for docs/machine.md."""
+"""The instruction set as a Markdown table, for docs/isa.md and hw/README.md."""
 
 from collections.abc import Iterator
 

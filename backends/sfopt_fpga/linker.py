@@ -1,12 +1,14 @@
 """Words without addresses -> Program: places blocks in DRAM and writes the program's map."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from sfopt.constant_blocks import quant_of
 from sfopt.device import Device
 from sfopt.groups import Group, Network
-from sfopt.plan import Category, Plan
-from sfopt_fpga.constants import build_image, quant_of
+from sfopt.plan import Plan
+from sfopt.traffic import category_of
+from sfopt_fpga.constants import build_image
 from sfopt_fpga.isa import WORD_BYTES, encode
 from sfopt_fpga.program import HostCall, Port, Program, Region, Trace, align
 from sfopt_fpga.tokens import Word
@@ -21,8 +23,8 @@ class Draft:
     words: Sequence[Word]
     spans: Sequence[tuple[int, int]]
     host_groups: Sequence[Group]
-    traces: Sequence[tuple[Word, str, int]]
-    """COMPUTE, tensor, channel of the tensor where it starts."""
+    traces: Sequence[tuple[Word, Trace]]
+    """COMPUTE, and what it writes; the trace's `word` is not known yet."""
 
 
 def link_program(draft: Draft, plan: Plan, network: Network, device: Device, outputs: Sequence[str]) -> Program:
@@ -37,7 +39,7 @@ def link_program(draft: Draft, plan: Plan, network: Network, device: Device, out
         inputs=linker.ports(network.inputs),
         outputs=linker.ports(outputs),
         host=tuple(HostCall(g.name, linker.ports(g.reads), linker.ports(g.writes)) for g in draft.host_groups),
-        trace=tuple(Trace(index[id(word)], tensor, channel) for word, tensor, channel in draft.traces),
+        trace=tuple(replace(trace, word=index[id(word)]) for word, trace in draft.traces),
     )
 
 
@@ -59,11 +61,12 @@ class _Linker:
     def regions(self) -> Iterator[Region]:
         """Constant blocks for the whole program, feature maps for the steps that they live."""
         for name, size in self.image.sizes.items():
-            yield Region(name, self.addresses[name], size, Category.WEIGHTS.value)
+            yield Region(name, self.addresses[name], size, category_of(self.network, name).value)
         for entry in self.plan.dram:
             tensor, shortcut = entry.tensor, entry.tensor in self.network.shortcuts
             words = (self.draft.spans[entry.first_step][0], self.draft.spans[entry.last_step][1])
-            yield Region(tensor, self.addresses[tensor], entry.size_bytes, self._category(tensor), shortcut, *words)
+            category = category_of(self.network, tensor).value
+            yield Region(tensor, self.addresses[tensor], entry.size_bytes, category, shortcut, *words)
 
     def ports(self, tensors: Sequence[str]) -> tuple[Port, ...]:
         """Feature maps as the world outside finds them."""
@@ -73,8 +76,3 @@ class _Linker:
         fmap, quant = self.network.maps[tensor], quant_of(self.network.graph, tensor)
         shape = (fmap.height, fmap.width, fmap.channels)
         return Port(tensor, self.addresses[tensor], *shape, float(quant.scale), int(quant.zero_point))
-
-    def _category(self, tensor: str) -> str:
-        if tensor in self.network.inputs:
-            return Category.INPUTS.value
-        return (Category.OUTPUTS if tensor in self.network.outputs else Category.FEATURE_MAPS).value

@@ -14,10 +14,10 @@ Body = tuple[list[Word], list[Flow]]
 
 @dataclass(frozen=True)
 class Tiled:
-    """A COMPUTE that runs once for each channel tile, after the LOAD of that tile's weights."""
+    """What computes a channel tile, and runs once for each, after the LOAD of that tile's weights."""
 
     load: Word
-    compute: Word
+    computes: Sequence[Word]
     tiles: int
 
 
@@ -31,7 +31,7 @@ def band_loop(
     store_credits: int,
 ) -> Body:
     """Loads, then computes, then stores, `count` times. With 1 credit nothing runs ahead; with 2, DMA is one iteration away."""
-    heavy = [w for w in computes if w.opcode is Opcode.COMPUTE]
+    heavy = _heavy(computes)
     flows = list[Flow]()
     if loads:
         link(heavy[-1], loads[0])
@@ -46,7 +46,14 @@ def band_loop(
 
 
 def reread_loop(
-    bands: int, tiles: int, rows: Sequence[Word], weights: Word, compute: Word, stores: Sequence[Word], *, overlap: bool
+    bands: int,
+    tiles: int,
+    rows: Sequence[Word],
+    weights: Word,
+    computes: Sequence[Word],
+    stores: Sequence[Word],
+    *,
+    overlap: bool,
 ) -> Body:
     """For each band: load its rows; for each channel tile: load weights and compute; store.
 
@@ -55,7 +62,7 @@ def reread_loop(
     Without it, the rows wait for the last tile, and compute gives one more token for the first tile.
     """
     ahead = 2 if overlap and tiles % 2 == 0 else 1
-    inner, flows = band_loop(Axis.CHANNELS, tiles, [weights], [compute], [], ahead, 0)
+    inner, flows = band_loop(Axis.CHANNELS, tiles, [weights], computes, [], ahead, 0)
     before, after = _sync(), _sync()
     if rows and not overlap:
         link(after, rows[0])
@@ -89,9 +96,10 @@ def company_loop(
     body = [*rows, opening]
     for item in work:
         if isinstance(item, Tiled):
-            link(item.load, item.compute)
-            link(item.compute, item.load)
-            body += [_loop(Axis.CHANNELS, item.tiles, [item.load, item.compute]), item.load, item.compute]
+            tile, heavy = [item.load, *item.computes], _heavy(item.computes)
+            link(item.load, heavy[0])
+            link(heavy[-1], item.load)
+            body += [_loop(Axis.CHANNELS, item.tiles, tile), *tile]
         else:
             body.append(item)
     if isinstance(work[-1], Tiled):
@@ -110,7 +118,14 @@ def company_loop(
 
 
 def input_reread_loop(
-    bands: int, tiles: int, rows: Sequence[Word], weights: Word, compute: Word, rest: Sequence[Word], *, overlap: bool
+    bands: int,
+    tiles: int,
+    rows: Sequence[Word],
+    weights: Word,
+    computes: Sequence[Word],
+    rest: Sequence[Word],
+    *,
+    overlap: bool,
 ) -> Body:
     """For each channel tile: load weights; for each band: load its rows and compute; load the rows that no band needs.
 
@@ -118,17 +133,22 @@ def input_reread_loop(
     (rows of the next). So with `overlap`, one token ahead, weights arrive behind the last band of the tile before, but rows of
     band 0 only behind that: their ring has no room beside the last band's.
     """
-    opening, closing = _sync(), _sync()
+    opening, closing, heavy = _sync(), _sync(), _heavy(computes)
     link(opening, weights)
-    link(compute, rows[0])
-    link(rows[-1], compute)
+    link(heavy[-1], rows[0])
+    link(rows[-1], heavy[0])
     if rest:
         link(closing, rest[0])
         link(rest[-1], closing)
-    inner = [_loop(Axis.ROWS, bands, [*rows, compute]), *rows, compute]
+    inner = [_loop(Axis.ROWS, bands, [*rows, *computes]), *rows, *computes]
     body = [weights, opening, *inner, *rest, *([closing] if rest else [])]
     flows = [Flow(Engine.LOAD, Engine.COMPUTE), Flow(Engine.COMPUTE, Engine.LOAD, 1 + overlap)]
     return [_loop(Axis.CHANNELS, tiles, body), *body], flows
+
+
+def _heavy(words: Sequence[Word]) -> list[Word]:
+    """The COMPUTEs among them: only these pass tokens."""
+    return [w for w in words if w.opcode is Opcode.COMPUTE]
 
 
 def _sync(engine: Engine = Engine.COMPUTE) -> Word:

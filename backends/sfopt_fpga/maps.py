@@ -76,11 +76,16 @@ class HostCall:
 
 @dataclass(frozen=True)
 class Trace:
-    """For observers: instruction `word`, a COMPUTE, writes `tensor`, its channel 0 landing at the tensor's `channel_offset`."""
+    """For observers: instruction `word`, a COMPUTE, writes `tensor`, its channel 0 landing at the tensor's `channel_offset`.
+
+    Its pixel 0 of a row is pixel `column_first` of the tensor, the next one `column_step` further on.
+    """
 
     word: int
     tensor: str
     channel_offset: int = 0
+    column_first: int = 0
+    column_step: int = 1
 
 
 def record_fields(record: Any) -> dict[str, Any]:

@@ -20,9 +20,10 @@ Element = TypeVar("Element", bound=np.generic)
 
 @dataclass(frozen=True)
 class Rows:
-    """An operand in the scratchpad. Row r lies at word base + (r mod ring) * width * pixel_words.
+    """An operand in the scratchpad. Row r lies at word base + (r mod ring) * row_words.
 
-    A pixel may have more words than the operand's channels need: others may lie beside it.
+    A pixel may have more words than the operand's channels need: others may lie beside it. `row_words` is width * pixel_words,
+    or `pitch` where that is not 0: other rows may lie between. Row r is then row `row_first` + r * `row_step` of all of them.
     """
 
     name: str
@@ -30,6 +31,19 @@ class Rows:
     ring: int
     width: int
     pixel_words: int
+    pitch: int = 0
+    row_first: int = 0
+    row_step: int = 1
+
+    @property
+    def row_words(self) -> int:
+        """Words from one row to the next."""
+        return self.pitch or self.width * self.pixel_words
+
+    @property
+    def is_dense(self) -> bool:
+        """Whether the pixels of a row follow those of the row before at the same distance."""
+        return self.row_words == self.width * self.pixel_words
 
 
 class Scratchpad:
@@ -47,7 +61,8 @@ class Scratchpad:
         """Rows `span` of all pixels, channels `channels`, as (rows, width, channels). Faults when a byte holds another row."""
         parts = []
         for start, count, first in self._pieces(access, rows, span, channels[1]):
-            self.shadow.read(access, self._cells(rows, start, count, channels))
+            for cells in self._cells(rows, start, count, channels):
+                self.shadow.read(access, cells)
             tags = self._bytes(self.tags, rows, start, count, channels)
             wanted = np.arange(first, first + count, dtype=np.int32)[:, None, None]
             if not (tags == wanted).all():
@@ -61,9 +76,10 @@ class Scratchpad:
         """Write (rows, width, channels) values as rows `span`, channel 0 at byte `channel` of each pixel. No other byte changes."""
         channels = (channel, channel + values.shape[2])
         for start, count, first in self._pieces(access, rows, span, channels[1]):
-            self.shadow.write(access, self._cells(rows, start, count, channels))
+            for cells in self._cells(rows, start, count, channels):
+                self.shadow.write(access, cells)
             self._bytes(self.data, rows, start, count, channels)[:] = values[first - span[0] : first - span[0] + count]
-            numbers = np.arange(first, first + count, dtype=np.int32)
+            numbers = rows.row_first + rows.row_step * np.arange(first, first + count, dtype=np.int32)
             self._bytes(self.tags, rows, start, count, channels)[:] = numbers[:, None, None]
 
     def banks(self, access: Access, rows: Rows, span: tuple[int, int], channels: int) -> set[int]:
@@ -79,12 +95,16 @@ class Scratchpad:
 
         An operand that lies beside others in its pixels ends in the middle of the last one.
         """
-        return (count * rows.width - 1) * rows.pixel_words + -(-channels // self.lanes)
+        return (count - 1) * rows.row_words + (rows.width - 1) * rows.pixel_words + -(-channels // self.lanes)
 
-    def _cells(self, rows: Rows, start: int, count: int, channels: tuple[int, int]) -> Cells:
+    def _cells(self, rows: Rows, start: int, count: int, channels: tuple[int, int]) -> Iterator[Cells]:
         """The words of these channels, in every pixel of a piece."""
         first, last = channels[0] // self.lanes, -(-channels[1] // self.lanes)
-        return Cells(start + first, last - first, rows.pixel_words, count * rows.width)
+        if rows.is_dense:
+            yield Cells(start + first, last - first, rows.pixel_words, count * rows.width)
+            return
+        for row in range(count):
+            yield Cells(start + row * rows.row_words + first, last - first, rows.pixel_words, rows.width)
 
     def _bytes(
         self, array: npt.NDArray[Element], rows: Rows, start: int, count: int, channels: tuple[int, int]
@@ -97,7 +117,7 @@ class Scratchpad:
             array.dtype,
             array.data,
             (start * self.lanes + channels[0]) * size,
-            (rows.width * pixel, pixel, size),
+            (rows.row_words * self.lanes * size, pixel, size),
         )
 
     def _pieces(
@@ -118,7 +138,7 @@ class Scratchpad:
         while first < last:
             slot = first % rows.ring
             count = min(last - first, rows.ring - slot)
-            start = rows.base + slot * rows.width * rows.pixel_words
+            start = rows.base + slot * rows.row_words
             stop = start + self._extent(rows, count, channels)
             if stop > self.words:
                 raise access.step.fault(
@@ -131,7 +151,7 @@ class Scratchpad:
         self, access: Access, rows: Rows, start: int, channel: int, wrong: npt.NDArray[np.bool_], first: int
     ) -> None:
         row, pixel, lane = (int(i) for i in np.argwhere(wrong)[0])
-        word = start + (row * rows.width + pixel) * rows.pixel_words + (channel + lane) // self.lanes
+        word = start + row * rows.row_words + pixel * rows.pixel_words + (channel + lane) // self.lanes
         tag = int(self.tags[word, (channel + lane) % self.lanes])
         held = f"holds row {tag}" if tag >= 0 else "was never written"
         raise access.step.fault(

@@ -13,7 +13,7 @@ from heapq import heappop, heappush
 from sfopt.cost import Moved
 from sfopt.device import Device
 from sfopt.errors import InternalError
-from sfopt_fpga.isa import WORD_BYTES, Engine, Opcode
+from sfopt_fpga.isa import SETTINGS, WORD_BYTES, Engine, Opcode
 from sfopt_fpga.order import other_engines
 from sfopt_fpga.port import Move, Port
 from sfopt_fpga.timing import (
@@ -34,7 +34,7 @@ __all__ = ["Busy", "Schedule", "Task", "schedule_tasks"]
 
 @dataclass(frozen=True)
 class Task:
-    """One instruction. `engine` None: the sequencer waits until all engines are idle. A SETUP is over once it is prepared."""
+    """One instruction. `engine` None: the sequencer waits until all engines are idle. SETTINGS are over once prepared."""
 
     word: int
     opcode: Opcode
@@ -168,7 +168,7 @@ class _Player:
 
     def _prepare(self, lane: _Lane) -> bool:
         """Let an engine look at its next instruction."""
-        if lane.prepared is not None and lane.prepared.opcode is Opcode.SETUP and lane.ready <= self.now:
+        if lane.prepared is not None and lane.prepared.opcode in SETTINGS and lane.ready <= self.now:
             lane.prepared = None
         if lane.prepared is not None or not lane.queue or lane.queue[0][1] > self.now:
             return False
@@ -180,12 +180,7 @@ class _Player:
     def _start(self, lane: _Lane) -> bool:
         """Start an engine's instruction if it is prepared, the one before is over and its tokens are there."""
         task = lane.prepared
-        if (
-            task is None
-            or task.opcode is Opcode.SETUP
-            or lane.running is not None
-            or self.now < max(lane.ready, lane.free)
-        ):
+        if task is None or task.opcode in SETTINGS or lane.running is not None or self.now < max(lane.ready, lane.free):
             return False
         needed = dict(zip(other_engines(lane.engine), task.takes, strict=True))
         queues = {source: self.tokens[source, lane.engine] for source in needed}

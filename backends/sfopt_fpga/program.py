@@ -37,7 +37,7 @@ __all__ = [
 ]
 
 MAGIC = b"\x89SFOPT\r\n"
-VERSION = 2
+VERSION = 3
 DRAM_ALIGNMENT = 64
 DRAM_LIMIT = 1 << 32
 """Addresses have 32 bits."""

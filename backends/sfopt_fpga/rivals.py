@@ -27,7 +27,10 @@ def rivals_of(
     layout: ParameterLayout,
     device: Device,
 ) -> "_Rivals | None":
-    """The streams of a COMPUTE over rows `rows`; None if no stream has a bank with the parameters in common."""
+    """The streams of a COMPUTE over rows `rows`; None if no stream has a bank with the parameters in common.
+
+    `setup` has the fields of SETUP, and those of PHASE where there is one.
+    """
     kind = ComputeKind(setup["kind"])
     lanes, bank_words = device.lanes_in, device.bank_bytes // device.lanes_in
     records = 1 if kind is ComputeKind.GLOBAL_MEAN else setup["out_channels"]
@@ -155,7 +158,9 @@ class _Rivals:
 
     @property
     def _weights_row(self) -> int:
-        """Words of one row of weights."""
+        """Words from one row of weights to the next."""
         setup = self.setup
+        if self.kind is ComputeKind.CONV and setup.get("weights_row_words"):
+            return setup["weights_row_words"]
         depth = setup["x_channels"] // setup["groups"] if self.kind is ComputeKind.CONV else setup["out_channels"]
         return setup["kernel_h"] * setup["kernel_w"] * self._words(depth)

@@ -6,6 +6,7 @@ order); the cycles are played afterwards from what was executed, so no number de
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import prod
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +24,7 @@ from sfopt_fpga.playback import Busy, Task, schedule_tasks
 from sfopt_fpga.program import Program
 from sfopt_fpga.sequencer import Step, run_sequence
 from sfopt_fpga.timing import (
+    PHASE_CYCLES,
     SYNC_CYCLES,
     SYNC_PREPARE_CYCLES,
     compute_instruction_cycles,
@@ -121,13 +123,17 @@ class _Machine:
         if step.opcode is Opcode.SETUP:
             self.computer.configure(step)
             prepare = setup_cycles(step.fields)
+        elif step.opcode is Opcode.PHASE:
+            self.computer.interleave(step)
+            prepare = PHASE_CYCLES
         elif step.opcode is Opcode.COMPUTE:
             band = self.computer.run(access)
             rows, channels = compute_span(step, self.computer.setup)
             prepare = compute_prepare_cycles(self.computer.setup, step.fields, rows, channels)
-            before = compute_instruction_cycles(self.computer.setup, step.fields, rows, channels, self.program.device)
+            geometry = {**self.computer.setup, **self.computer.phase}
+            before = compute_instruction_cycles(geometry, step.fields, rows, channels, self.program.device)
             if self.capture and band:
-                self.capture.add(step, self.computer.setup, band)
+                self.capture.add(step, self.computer, band)
         elif step.opcode is not Opcode.SYNC:
             transfer_rows(access, self.scratchpad, self.dram)
             moved = transfer_moved(step, self.scratchpad.lanes)
@@ -144,23 +150,29 @@ class _Capture:
         self.traces = {t.word: t for t in program.trace}
         self.tensors: dict[str, Int8Array] = {}
 
-    def add(self, step: Step, setup: Mapping[str, int], band: Band) -> None:
+    def add(self, step: Step, computer: Computer, band: Band) -> None:
         trace = self.traces.get(step.word)
         if trace is None:
             return
+        setup, phase = computer.setup, computer.phase
         channel = band.channel - step.fields["out_channel"] + trace.channel_offset
-        shape = (setup["out_height"], setup["out_width"], trace.channel_offset + setup["out_channels"])
-        if np.prod(shape, dtype=object) > MOST_TRACED_BYTES:
+        least = (
+            phase["row_first"] + (setup["out_height"] - 1) * phase["row_step"] + 1,
+            trace.column_first + (setup["out_width"] - 1) * trace.column_step + 1,
+            trace.channel_offset + setup["out_channels"],
+        )
+        known = self.tensors.get(trace.tensor, np.zeros((0, 0, 0), np.int8))
+        grown = [max(n, has) for n, has in zip(least, known.shape, strict=True)]
+        if prod(grown) > MOST_TRACED_BYTES:
             raise step.fault(
-                f"`{trace.tensor}` of shape {shape} is more than the simulator keeps, {MOST_TRACED_BYTES} bytes"
+                f"`{trace.tensor}` takes {prod(grown)} bytes, the simulator keeps {MOST_TRACED_BYTES} of a tensor"
             )
-        known = self.tensors.get(trace.tensor)
-        if known is None:
-            known = np.zeros(shape, np.int8)
-        elif known.shape[2] < shape[2]:
-            known = np.pad(known, ((0, 0), (0, 0), (0, shape[2] - known.shape[2])))
-        rows, _, channels = band.values.shape
-        known[band.row : band.row + rows, :, channel : channel + channels] = band.values
+        if grown != list(known.shape):  # mostly the first band makes room for all
+            known = np.pad(known, [(0, n - has) for n, has in zip(grown, known.shape, strict=True)])
+        rows, columns, channels = band.values.shape
+        row_end, column_end = band.row + rows * band.row_step, trace.column_first + columns * trace.column_step
+        at = (slice(band.row, row_end, band.row_step), slice(trace.column_first, column_end, trace.column_step))
+        known[(*at, slice(channel, channel + channels))] = band.values
         self.tensors[trace.tensor] = known
 
 

@@ -1,118 +1,30 @@
-"""A segment's feature maps: where its groups find them, and the LOAD and STORE words that move them, without tokens."""
+"""The LOAD and STORE words that move a segment's feature maps, without tokens."""
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Iterator
 
-from sfopt.cost import folds_input
-from sfopt.device import Device
+import sfopt.stage
+from sfopt.constant_blocks import quant_of
 from sfopt.errors import InternalError
-from sfopt.groups import FeatureMap, Group, Kind, Network
-from sfopt.plan import Buffer, Feed, Plan, Role, Segment, WeightMode
-from sfopt.rows import RowSchedule, rows_to_run
-from sfopt_fpga.constants import quant_of
+from sfopt.groups import FeatureMap
+from sfopt.plan import Feed
+from sfopt.rows import RowSchedule
 from sfopt_fpga.isa import Axis, Opcode
 from sfopt_fpga.tokens import Word
 
 __all__ = ["Stage", "row_fields", "whole"]
 
 
-@dataclass(frozen=True)
-class Stage:
-    """The segment that runs at step `step` of a plan."""
-
-    plan: Plan
-    network: Network
-    device: Device
-    buffers: Mapping[str, Buffer]
-    """By name."""
-    in_dram: frozenset[str]
-    """Maps that have a DRAM region."""
-    first_channels: Mapping[str, int]
-    """Resident map -> channel of its buffer's pixels where it begins."""
-    step: int
-
-    @property
-    def segment(self) -> Segment:
-        """What the plan says about it."""
-        return self.plan.segments[self.step]
-
-    @property
-    def groups(self) -> tuple[Group, ...]:
-        """Its groups, in order."""
-        return self.network.groups[self.segment.first : self.segment.last + 1]
-
-    def buffer(self, tensor: str) -> Buffer:
-        """Where this step sees `tensor`."""
-        name = f"{self.step}:{tensor}"
-        return self.buffers[name if name in self.buffers else tensor]
-
-    def rows(self, group: Group) -> RowSchedule:
-        """Rows of its output (of its input for a global mean) that `group` has done after each band."""
-        run = self.segment.run(group.index)
-        return RowSchedule(run.first, run.step, rows_to_run(self.network, group))
-
-    @property
-    def rereads_input(self) -> bool:
-        """Whether all bands run again for each channel tile."""
-        return any(run.weight_mode is WeightMode.INPUT_REREAD for run in self.segment.runs)
-
-    @cached_property
-    def streams(self) -> tuple[Feed, ...]:
-        """Feeds whose rows arrive in more than one band."""
-        return tuple(f for f in self.segment.feeds if not self._at_once(f))
-
-    @cached_property
-    def arrives_whole(self) -> tuple[str, ...]:
-        """Maps that are loaded before the first band: feeds of one piece, and network inputs that become resident."""
-        feeds = [f.tensor for f in self.segment.feeds]
-        read = dict.fromkeys(t for g in self.groups for t in g.reads if t in self.network.inputs)
-        kept = [t for t in read if t not in feeds and self.buffer(t).first_step == self.step]
-        return (*(f.tensor for f in self.segment.feeds if self._at_once(f)), *kept)
-
-    @cached_property
-    def stored_by_band(self) -> tuple[Group, ...]:
-        """Groups whose rows go to DRAM in the loop over bands."""
-        by_band = self.segment.bands > 1 and not self.rereads_input
-        return tuple(g for g in self._stored if by_band and g.kind is not Kind.GLOBAL_MEAN)
-
-    @cached_property
-    def stored_whole(self) -> tuple[Group, ...]:
-        """Groups whose output goes to DRAM behind the last band; a global mean has its one row, a tile its channels only then."""
-        return tuple(g for g in self._stored if g not in self.stored_by_band)
-
-    @property
-    def bands_ahead(self) -> int:
-        """How many bands compute may be ahead of store; not at all if a map is stored out of a RING, as no plan asks for."""
-        rings = any(self.buffer(g.output).role is Role.RING for g in self.stored_by_band)
-        return 1 if rings else 1 + self.segment.overlap
-
-    def folder(self, tensor: str) -> Group | None:
-        """The group for which `tensor` streams in with the kernel's columns in its lanes."""
-        buffer = self.buffers.get(f"{self.step}:{tensor}")
-        readers = [g for g in self.groups if tensor in g.reads]
-        if buffer is None or buffer.role is not Role.INPUT or len(readers) != 1:
-            return None
-        group = readers[0]
-        folds = folds_input(group, self.network.maps[tensor], self.device)
-        return group if folds and tensor == group.pieces[0].tensor and tensor != group.residual else None
-
-    def layout(self, tensor: str) -> FeatureMap:
-        """The shape in which a map lies in the scratchpad: its own, or with the kernel's columns in the channels."""
-        fmap, group = self.network.maps[tensor], self.folder(tensor)
-        if group is None:
-            return fmap
-        width = self.network.maps[group.output].width
-        return FeatureMap(tensor, fmap.height, width, group.window.kernel[1] * fmap.channels)
+class Stage(sfopt.stage.Stage):
+    """A segment and its words."""
 
     def load_feed(self, feed: Feed) -> Word:
         """LOAD the rows of a band."""
-        return self.load_map(feed.tensor, self._arrival(feed))
+        return self.load_map(feed.tensor, self.arrival(feed))
 
     def load_rest(self, feed: Feed) -> Iterator[Word]:
         """LOAD words for the rows behind the last that any band needs: the plan reads a map whole."""
         fmap, buffer = self.network.maps[feed.tensor], self.buffer(feed.tensor)
-        arrived = self._arrival(feed).after(self.segment.bands - 1)
+        arrived = self.arrival(feed).after(self.segment.bands - 1)
         while arrived < fmap.height:
             slot = arrived % buffer.rows
             count = min(fmap.height - arrived, buffer.rows - slot)
@@ -141,13 +53,11 @@ class Stage:
 
     def base(self, tensor: str) -> int:
         """Word where row 0 of a map begins."""
-        buffer = self.buffer(tensor)
-        begins = self.first_channels[tensor] if buffer.role is Role.RESIDENT else 0
-        return self.words(buffer.offset + begins)
+        return self.words(self.first_byte(tensor))
 
     def pixel_words(self, tensor: str) -> int:
-        """Words from one pixel of a map to the next: its own, or those of what it lies in."""
-        return self.words(self.buffer(tensor).row_bytes // self.layout(tensor).width)
+        """Words from one pixel of a map to the next."""
+        return self.words(self.pixel_bytes(tensor))
 
     def words(self, size_bytes: int) -> int:
         """Bytes in words; raises InternalError for a part of a word."""
@@ -155,16 +65,6 @@ class Stage:
         if rest:
             raise InternalError(f"step {self.step}: {size_bytes} B are no whole words")
         return words
-
-    @property
-    def _stored(self) -> Iterator[Group]:
-        return (g for g in self.groups if g.output in self.in_dram)
-
-    def _arrival(self, feed: Feed) -> RowSchedule:
-        return RowSchedule(feed.first, feed.step, self.network.maps[feed.tensor].height)
-
-    def _at_once(self, feed: Feed) -> bool:
-        return self.segment.bands == 1 or feed.first >= self.network.maps[feed.tensor].height
 
     def _map_word(self, opcode: Opcode, tensor: str, rows: RowSchedule) -> Word:
         buffer, layout = self.buffer(tensor), self.layout(tensor)

@@ -19,6 +19,7 @@ __all__ = [
     "FETCH_START_CYCLES",
     "FOLD_CYCLES",
     "ISSUE_CYCLES",
+    "PHASE_CYCLES",
     "PREPARE_CYCLES",
     "QUEUE_CYCLES",
     "QUEUE_DEPTH",
@@ -58,6 +59,8 @@ SYNC_CYCLES = 1
 SYNC_PREPARE_CYCLES = 2
 SETUP_CYCLES = 2
 """In which a SETUP keeps its engine from looking at the next instruction."""
+PHASE_CYCLES = 2
+"""The same of a PHASE."""
 COMPUTE_PREPARE_CYCLES = 7
 """In which the compute engine looks at a COMPUTE."""
 EMPTY_COMPUTE_PREPARE_CYCLES = 5
@@ -81,7 +84,10 @@ def compute_instruction_cycles(
     channels: tuple[int, int],
     device: Device,
 ) -> int:
-    """Cycles of a COMPUTE over rows `rows` (input rows of a global mean) and output channels `channels`, each from and up to."""
+    """Cycles of a COMPUTE over rows `rows` (input rows of a global mean) and output channels `channels`, each from and up to.
+
+    `setup` has the fields of SETUP, and those of PHASE where there is one.
+    """
     kind = ComputeKind(setup["kind"])
     convolution, mean = kind is ComputeKind.CONV, kind is ComputeKind.GLOBAL_MEAN
     mode = _MODES.get(kind, Mode.ELEMENT)

@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from sfopt.errors import InternalError
-from sfopt_fpga.isa import ENGINES, Engine, Opcode
+from sfopt_fpga.isa import ENGINES, SETTINGS, Engine, Opcode
 
 __all__ = ["Flow", "Tape", "Word", "engine_of", "link", "others"]
 
@@ -116,7 +116,7 @@ class Tape:
     def issue(self, word: Word) -> None:
         """Append a word outside any loop; a LOAD, COMPUTE or STORE takes the tokens that its engine was asked to wait for."""
         engine = engine_of(word)
-        if engine is None or word.opcode is Opcode.SETUP:
+        if engine is None or word.opcode in SETTINGS:
             self.words.append(word)
             return
         if word.opcode is not Opcode.SYNC and any(n > 1 for n in self._waits[engine].values()):

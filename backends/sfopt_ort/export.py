@@ -2,6 +2,8 @@
 
 from collections.abc import Callable, Mapping
 
+import numpy as np
+
 from sfopt.errors import InternalError
 from sfopt.graph import Attribute, Graph, Op, Quant
 from sfopt.onnx_io import write_onnx
@@ -64,6 +66,44 @@ class _Export:
         inputs = (*self.triple(x), *self.triple(w), *self.scale_and_zero_point(op.output), *op.inputs[2:])
         self.add(op, "QLinearConv", inputs, op.attributes)
 
+    def conv_transpose(self, op: Op) -> None:
+        """Zeros between the rows and columns of x, then QLinearConv with the kernel turned around: the textbook's definition."""
+        x, w = op.inputs[:2]
+        (down, across), (top, left) = op.ints("strides"), op.ints("pads")[:2]
+        (rows, columns), (tall, wide) = op.ints("kernel_shape"), op.ints("dilations")
+        height, width = self.draft.tensor(op.output).shape[2:]
+        spread = self.spread(op, x, (down, across))
+        before = ((rows - 1) * tall - top, (columns - 1) * wide - left)
+        spread_height, spread_width = self.draft.tensor(spread).shape[2:]
+        behind = (height + top - spread_height, width + left - spread_width)
+        padded = self.pad(spread, (0, 0, *before, 0, 0, *behind), f"{op.output}_padded")
+        kernel = self.draft.tensor(w)
+        assert kernel.data is not None
+        turned = self.draft.constant(f"{w}_turned", np.ascontiguousarray(kernel.data[:, :, ::-1, ::-1]), kernel.quant)
+        inputs = (*self.triple(padded), *self.triple(turned), *self.scale_and_zero_point(op.output), *op.inputs[2:])
+        plain = {"strides": (1, 1), "pads": (0, 0, 0, 0)}
+        self.add(op, "QLinearConv", inputs, {**op.attributes, **plain})
+
+    def spread(self, op: Op, x: str, strides: tuple[int, ...]) -> str:
+        """X with zero points behind every row and column, so that each has as many rows and columns as the stride."""
+        _, channels, height, width = self.draft.tensor(x).shape
+        name, (down, across) = op.output, strides
+        apart = self.reshape(x, (1, channels, height, 1, width, 1), f"{name}_apart")
+        padded = self.pad(apart, (0, 0, 0, 0, 0, 0, 0, 0, 0, down - 1, 0, across - 1), f"{name}_between")
+        return self.reshape(padded, (1, channels, height * down, width * across), f"{name}_spread")
+
+    def reshape(self, x: str, shape: tuple[int, ...], base: str) -> str:
+        """X in another shape."""
+        name = self.draft.define(base, shape, "int8", self.quant(x))
+        return self.draft.add("Reshape", (x,), name, {"shape": shape})
+
+    def pad(self, x: str, pads: tuple[int, ...], base: str) -> str:
+        """X with zero points around it; pads below 0 cut off."""
+        shape = self.draft.tensor(x).shape
+        grown = tuple(n + a + b for n, a, b in zip(shape, pads[: len(shape)], pads[len(shape) :], strict=True))
+        name = self.draft.define(base, grown, "int8", self.quant(x))
+        return self.draft.add("Pad", (x,), name, {"pads": pads, "value": self.quant(x).zero_point})
+
     def binary(self, op: Op) -> None:
         """QLinearAdd or QLinearMul."""
         a, b = op.inputs
@@ -92,6 +132,7 @@ _RULES: Mapping[str, Callable[[_Export, Op], None]] = {
     "QLinearAveragePool": _Export.unary,
     "QLinearConcat": _Export.concat,
     "QLinearConv": _Export.conv,
+    "QLinearConvTranspose": _Export.conv_transpose,
     "QLinearGlobalAveragePool": _Export.unary,
     "QLinearMul": _Export.binary,
 }

@@ -2,6 +2,6 @@
 
 from .chains import chain_resnet
 from .figures import PUBLISHED, Published
-from .zoo import NETWORKS, build_keras, build_onnx
+from .zoo import GRAPHS, NETWORKS, build_keras, build_onnx
 
-__all__ = ["NETWORKS", "PUBLISHED", "Published", "build_keras", "build_onnx", "chain_resnet"]
+__all__ = ["GRAPHS", "NETWORKS", "PUBLISHED", "Published", "build_keras", "build_onnx", "chain_resnet"]

@@ -62,5 +62,6 @@ PUBLISHED: Mapping[str, Published] = {
     # arXiv:1911.09070, table 2, and the number of trainable parameters that loading the published weights asserts.
     "efficientdet_d0": Published(3_880_067, 2.5e9, 512, "arXiv:1911.09070, table 2; google/automl"),
     "efficientdet_d1": Published(6_625_898, 6.1e9, 640, "arXiv:1911.09070, table 2; google/automl"),
+    "convnext_tiny": Published(28_589_128, 4.456e9, 224, _TORCHVISION),
     "unet": Published(31_037_698, None, 256, "github.com/milesial/Pytorch-UNet"),
 }

@@ -4,7 +4,6 @@ import os
 from collections.abc import Callable, Mapping
 from functools import partial
 from importlib import import_module
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +11,15 @@ import numpy as np
 
 from sfopt.convert import convert
 from sfopt.examples import digits_model_path
+from sfopt.graph import Graph
+from sfopt.onnx_io import write_onnx
 from sfopt.output import write_file
 
 from .chains import chain_resnet_onnx
+from .convnext import convnext_block, convnext_tiny
+from .light import LIGHT, light_onnx
 
-__all__ = ["NETWORKS", "build_keras", "build_onnx"]
+__all__ = ["GRAPHS", "NETWORKS", "build_keras", "build_onnx"]
 
 SEED = 20240
 
@@ -68,6 +71,9 @@ _KERAS: Mapping[str, tuple[Callable[..., Any], int]] = {
 }
 """Builder and the side of its input that the benchmarks use."""
 
+GRAPHS: Mapping[str, Callable[[], Graph]] = {"convnext_block": convnext_block, "convnext_tiny": convnext_tiny}
+"""Networks that no framework here exports: built from ONNX operators."""
+
 
 def build_keras(name: str, side: int | tuple[int, int] | None = None) -> Any:
     """The Keras model, weights as its layers initialise them, seeded. KeyError names a network that Keras does not build."""
@@ -102,14 +108,15 @@ def _settle_batch_norms(model: Any) -> None:
     tf.function(lambda x: model(x, training=True))(batch)
 
 
-def _light(name: str) -> bytes:
-    return (files("onnx") / "backend" / "test" / "data" / "light" / f"light_{name}.onnx").read_bytes()
+def _written(build: Callable[[], Graph]) -> bytes:
+    return write_onnx(build())
 
 
 NETWORKS: Mapping[str, Callable[[], bytes]] = {
     "digits": lambda: digits_model_path().read_bytes(),
-    "light_resnet50": partial(_light, "resnet50"),
+    **{f"light_{name}": partial(light_onnx, name, SEED) for name in LIGHT},
     **{name: partial(_converted, name) for name in _KERAS},
+    **{name: partial(_written, build) for name, build in GRAPHS.items()},
     **{f"chain_{groups}": partial(chain_resnet_onnx, groups) for groups in (300, 600, 1200)},
 }
 

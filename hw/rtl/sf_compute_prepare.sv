@@ -1,5 +1,5 @@
 `default_nettype none
-// Turns the compute engine's instructions into jobs, one ahead of the job that runs. It keeps the present SETUP, checks what the
+// Turns the compute engine's instructions into jobs, one ahead of the job that runs. It keeps the present SETUP and PHASE, checks what the
 // instructions ask for, finds the rows and channels at the loop indices, and where in its ring each operand begins.
 module sf_compute_prepare
   import sf_isa_pkg::*, sf_pkg::*, sf_registers_pkg::*, sf_compute_pkg::*;
@@ -29,11 +29,15 @@ module sf_compute_prepare
   localparam int LANE_BITS = $clog2(LANES_IN);
 
   typedef enum logic [3:0] {
-    IDLE, SETUP_CHECK, SETUP_DIVIDE, RANGE, CLIP, WINDOW, RESIZE_DIVIDE, SPANS, DIVIDE, RESULTS, READY
+    IDLE, SETUP_CHECK, SETUP_DIVIDE, PHASE_KEEP, RANGE, CLIP, WINDOW, RESIZE_DIVIDE, SPANS, DIVIDE, RESULTS, READY
   } sf_state_t;
   sf_state_t state;
   sf_issue_t now;
   sf_setup_t setup, incoming;
+  /* verilator lint_off UNUSEDSIGNAL */  // the numbers of rows are for the simulator
+  sf_phase_t incoming_phase;
+  /* verilator lint_on UNUSEDSIGNAL */
+  logic [19:0] out_pitch, weights_pitch;  // of the present PHASE, 0 without one
   sf_compute_t compute;
   sf_sync_t sync;
   logic [3:0] opcode;
@@ -41,6 +45,7 @@ module sf_compute_prepare
   logic [15:0] depth, group_size;
 
   assign incoming = now.word;
+  assign incoming_phase = now.word;
   assign compute = now.word;
   assign sync = now.word;
   assign opcode = issue.word[3:0];
@@ -197,13 +202,16 @@ module sf_compute_prepare
           now <= issue;
           case (opcode)
             OPCODE_SETUP: state <= SETUP_CHECK;
+            OPCODE_PHASE: state <= PHASE_KEEP;
             OPCODE_COMPUTE: state <= RANGE;
             default: state <= READY;  // SYNC
           endcase
-          if (opcode == OPCODE_COMPUTE && !configured) raise(ERROR_SETUP);
+          if ((opcode == OPCODE_COMPUTE || opcode == OPCODE_PHASE) && !configured) raise(ERROR_SETUP);
         end
         SETUP_CHECK: begin
           setup <= incoming;
+          out_pitch <= '0;
+          weights_pitch <= '0;
           configured <= 1'b1;
           depth <= incoming.x_channels;
           group_size <= incoming.out_channels;
@@ -217,6 +225,11 @@ module sf_compute_prepare
           group_size <= quotient[1];
           if (remainder[0] != 0 || remainder[1] != 0) raise(ERROR_SETUP);
           else state <= IDLE;
+        end
+        PHASE_KEEP: begin
+          out_pitch <= incoming_phase.out_row_words;
+          weights_pitch <= incoming_phase.weights_row_words;
+          state <= IDLE;
         end
         RANGE: state <= CLIP;
         CLIP: begin
@@ -268,7 +281,7 @@ module sf_compute_prepare
       top <= element ? $signed({8'd0, row0}) : $signed(24'(row0 * 22'(setup.stride_h)) - 24'(setup.pad_top));
       bottom <= element ? $signed({8'd0, row1})
                         : $signed(24'(22'(row1 - 16'd1) * setup.stride_h) + 24'(extent) - 24'(setup.pad_top));
-      weights_row <= (element ? 28'd1 : 28'(positions)) * 28'(depth_words);
+      weights_row <= conv && weights_pitch != 0 ? 28'(weights_pitch) : (element ? 28'd1 : 28'(positions)) * 28'(depth_words);
       pixels <= 32'(row1 - row0) * 32'(mean ? setup.x_width : setup.out_width);
     end
     if (state == RESIZE_DIVIDE && done[0]) begin
@@ -278,7 +291,7 @@ module sf_compute_prepare
     end
     if (state == SPANS) begin
       x_row_words <= 26'(setup.x_width) * compute.x_pixel_words;
-      out_row_words <= 26'(setup.out_width) * compute.out_pixel_words;
+      out_row_words <= out_pitch != 0 ? 26'(out_pitch) : 26'(setup.out_width) * compute.out_pixel_words;
       residual_row_words <= 26'(setup.out_width) * setup.residual_pixel_words;
       x_slot <= first;
       out_slot <= out_row;

@@ -11,6 +11,7 @@ module sf_decode
   /* verilator lint_off UNUSEDSIGNAL */  // of each format the bits outside the fields, and SYNC's engine
   sf_load_t    as_transfer;              // LOAD and STORE have one format
   sf_setup_t   as_setup;
+  sf_phase_t   as_phase;
   sf_compute_t as_compute;
   sf_sync_t    as_sync;
   sf_loop_t    as_loop;
@@ -21,6 +22,7 @@ module sf_decode
   always_comb begin
     as_transfer = word;
     as_setup    = word;
+    as_phase    = word;
     as_compute  = word;
     as_sync     = word;
     as_loop     = word;
@@ -38,6 +40,7 @@ module sf_decode
         engine = ENGINE_STORE;
       end
       OPCODE_SETUP:   legal = as_setup.unused == '0;
+      OPCODE_PHASE:   legal = as_phase.unused == '0;
       OPCODE_COMPUTE: legal = as_compute.unused == '0;
       OPCODE_SYNC: begin
         legal  = as_sync.unused == '0 && as_sync.engine <= ENGINE_STORE;

@@ -13,7 +13,8 @@ package sf_isa_pkg;
     OPCODE_SYNC = 4'd5,
     OPCODE_LOOP = 4'd6,
     OPCODE_HOST = 4'd7,
-    OPCODE_END = 4'd8
+    OPCODE_END = 4'd8,
+    OPCODE_PHASE = 4'd9
   } sf_opcode_t;
   typedef enum logic [1:0] {
     ENGINE_LOAD = 2'd0,
@@ -136,6 +137,15 @@ package sf_isa_pkg;
     logic [1:0] take;
     logic [3:0] opcode;
   } sf_compute_t;
+  // the COMPUTE instructions that follow, up to the next SETUP, write rows of an output that others write between them; compute engine
+  typedef struct packed {
+    logic [189:0] unused;
+    logic [5:0] row_step;
+    logic [15:0] row_first;
+    logic [19:0] weights_row_words;
+    logic [19:0] out_row_words;
+    logic [3:0] opcode;
+  } sf_phase_t;
   // an engine takes and gives tokens in bulk
   typedef struct packed {
     logic [185:0] unused;

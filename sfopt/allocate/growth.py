@@ -11,9 +11,9 @@ from fractions import Fraction
 from math import lcm
 
 from sfopt import cost
-from sfopt.allocate.rings import Reader, feed_first, least_rows
+from sfopt.allocate.rings import Reader, feed_first, least_rows, round_up
 from sfopt.groups import Group, Kind, Network
-from sfopt.rows import RowSchedule, row_rate, rows_read, rows_to_run
+from sfopt.rows import RowSchedule, row_grain, row_rate, rows_read, rows_to_run
 
 __all__ = ["Growth"]
 
@@ -120,7 +120,8 @@ class Growth:
         total, step = rows_to_run(self.network, group), int(self.band_rows * rate)
         fmap = self.network.maps[group.output]
         needs = [rows_read(g, fmap, 0, run.after(0))[1] for g, run in self.reading(group.output)] or [step]
-        return RowSchedule(min(total, max(1, total - (self.bands - 1) * step, *needs)), step, total)
+        first = max(1, total - (self.bands - 1) * step, *needs)
+        return RowSchedule(min(total, round_up(first, row_grain(group))), step, total)
 
     def reading(self, tensor: str) -> list[Reader]:
         """The groups inside that read a map, with their runs."""
@@ -149,7 +150,8 @@ class Growth:
     def made_rows(self, group: Group, *, stored_behind: bool) -> int:
         """Least rows of the buffer that a group writes."""
         fmap, readers = self.network.maps[group.output], self.reading(group.output)
-        return least_rows(self.made(group), fmap, readers, self.bands, stored_behind=stored_behind)
+        rows = least_rows(self.made(group), fmap, readers, self.bands, stored_behind=stored_behind)
+        return min(fmap.height, round_up(rows, row_grain(group)))
 
     def feed(self, tensor: str) -> RowSchedule:
         """When the rows of an external map arrive; a channel scale comes whole."""

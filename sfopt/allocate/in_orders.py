@@ -109,7 +109,8 @@ def _bound(each: _Tried, request: Request, deadline: float) -> None:
     limits = replace(request.limits, seconds=max(0.0, deadline - time.monotonic()))
     try:
         problem = Problem.build(each.network, request.device, request.switches)
-        each.bound = first_bound(problem, request.order[0], limits, request.switches, request.traffic_limit)
+        first, most = request.order[0], request.traffic_limit
+        each.bound = first_bound(problem, first, limits, request.switches, most, request.on_progress)
     except InfeasibleError as error:
         each.fails(error)
 

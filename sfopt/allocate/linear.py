@@ -1,7 +1,7 @@
 """An integer linear program as rows of numbers, CP-SAT that solves it, and the prices of its linear relaxation."""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -12,11 +12,23 @@ from ortools.sat.python import cp_model
 from sfopt.allocate.stoppable import stoppable
 from sfopt.plan import Status
 
-__all__ = ["Answer", "Expression", "Floats", "Limits", "LinearProgram", "relaxed", "solve_with_cp_sat"]
+__all__ = [
+    "Answer",
+    "Expression",
+    "Floats",
+    "Limits",
+    "LinearProgram",
+    "Watch",
+    "relaxed",
+    "row_prices",
+    "solve_with_cp_sat",
+]
 
 Expression = Mapping[int, int]
 """Column -> coefficient."""
 Floats = npt.NDArray[np.float64]
+Watch = Callable[[int | None, int], None]
+"""Called while a solver runs, with the best value so far, if any, and what is proven so far. It may raise: that ends the search."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +40,9 @@ class Limits:
     workers: int = 1
     effort: float = math.inf
 
-    def solve(self, solver: cp_model.CpSolver, model: cp_model.CpModel) -> cp_model.CpSolverStatus:
+    def solve(
+        self, solver: cp_model.CpSolver, model: cp_model.CpModel, watch: Watch | None = None
+    ) -> cp_model.CpSolverStatus:
         """Run CP-SAT; several workers take turns in a fixed order, so that the answer does not depend on timing."""
         solver.parameters.max_time_in_seconds = max(0.05, self.seconds)
         solver.parameters.max_deterministic_time = self.effort
@@ -36,7 +50,44 @@ class Limits:
         solver.parameters.num_workers = self.workers
         solver.parameters.interleave_search = self.workers > 1
         solver.parameters.catch_sigint_signal = False
-        return stoppable(lambda: solver.solve(model), solver.stop_search)
+        if watch is None:
+            return stoppable(lambda: solver.solve(model), solver.stop_search)
+        news = _News(solver, watch)
+        code = stoppable(lambda: solver.solve(model, news), solver.stop_search)
+        if news.raised is not None:
+            raise news.raised
+        return code
+
+
+class _News(cp_model.CpSolverSolutionCallback):
+    """Tells a watcher what CP-SAT has found and proven whenever either gets better; keeps what it raises for the caller."""
+
+    def __init__(self, solver: cp_model.CpSolver, watch: Watch) -> None:
+        super().__init__()
+        self.solver, self.watch = solver, watch
+        self.best: int | None = None
+        self.bound = 0
+        self.raised: BaseException | None = None
+        solver.best_bound_callback = self.on_bound
+
+    def on_solution_callback(self) -> None:
+        """A better solution."""
+        self.best = round(self.objective_value)
+        self.on_bound(self.best_objective_bound)
+
+    def on_bound(self, bound: float) -> None:
+        """A better bound, or the same beside a better solution."""
+        self.bound = max(self.bound, _whole(bound))
+        try:
+            self.watch(self.best, self.bound if self.best is None else min(self.bound, self.best))
+        except BaseException as error:  # noqa: BLE001 - compiled code calls this, through which nothing can be raised
+            self.raised = error
+            self.solver.stop_search()
+
+
+def _whole(bound: float) -> int:
+    """A bound on a whole number that is not below 0."""
+    return max(0, math.ceil(bound - 1e-6)) if math.isfinite(bound) else 0
 
 
 @dataclass
@@ -78,7 +129,9 @@ class Answer:
     bound: int
 
 
-def solve_with_cp_sat(program: LinearProgram, limits: Limits, hint: Mapping[int, int] | None = None) -> Answer:
+def solve_with_cp_sat(
+    program: LinearProgram, limits: Limits, hint: Mapping[int, int] | None = None, watch: Watch | None = None
+) -> Answer:
     """Solve with CP-SAT, starting from `hint` if there is one."""
     model = cp_model.CpModel()
     columns = {i: model.new_int_var(program.low[i], program.high[i], program.names[i]) for i in program.open_columns}
@@ -99,10 +152,10 @@ def solve_with_cp_sat(program: LinearProgram, limits: Limits, hint: Mapping[int,
             model.add_hint(columns[column], value)
     solver = cp_model.CpSolver()
     solver.parameters.linearization_level = 2  # the linear relaxation is nearly tight: several times faster
-    code = limits.solve(solver, model)
+    code = limits.solve(solver, model, watch)
     if code == cp_model.INFEASIBLE:
         return Answer(None, Status.OPTIMAL, 0, 0)
-    bound = max(0, math.ceil(solver.best_objective_bound - 1e-6))
+    bound = _whole(solver.best_objective_bound)
     if code not in (cp_model.OPTIMAL, cp_model.FEASIBLE):
         return Answer(None, None, 0, bound)
     value = round(solver.objective_value)
@@ -118,6 +171,26 @@ def relaxed(program: LinearProgram, limits: Limits, solver_name: str = "glop") -
     Computed from the row prices alone, whatever they are: Lagrange's bound holds for any of them, so no tolerance of the solver
     enters it beyond the rounding of these sums. Where optimal prices are many, `glop` ends in a corner of them and `pdlp` in their
     midst: two good sets of prices that rule out different columns.
+    """
+    prices = row_prices(program, limits, solver_name)
+    if prices is None:
+        return None
+    costs = np.zeros(len(program.names))
+    costs[list(program.objective)] = list(program.objective.values())
+    bound = float(program.constant)
+    for price, (indices, factors, low, high) in zip(prices, program.rows, strict=True):
+        side = low if price > 0 else high
+        if side is None:
+            continue  # a price of the wrong sign is none
+        np.subtract.at(costs, indices, price * np.array(factors, float))
+        bound += price * side
+    bound += float(np.minimum(costs * np.array(program.low, float), costs * np.array(program.high, float)).sum())
+    return bound, costs
+
+
+def row_prices(program: LinearProgram, limits: Limits, solver_name: str = "glop") -> list[float] | None:
+    """What the linear relaxation's objective grows by for each unit that a row's bound rises; None when it was not solved to the
+    end.
     """
     model = model_builder.Model()  # type: ignore[no-untyped-call]
     columns = {i: model.new_num_var(program.low[i], program.high[i], "") for i in program.open_columns}
@@ -139,15 +212,4 @@ def relaxed(program: LinearProgram, limits: Limits, solver_name: str = "glop") -
     solver.set_time_limit_in_seconds(max(0.05, limits.seconds))
     if stoppable(lambda: solver.solve(model), solver.stop_search) != model_builder.SolveStatus.OPTIMAL:
         return None
-    costs = np.zeros(len(program.names))
-    costs[list(program.objective)] = list(program.objective.values())
-    bound = float(program.constant)
-    for row, (indices, factors, low, high) in zip(rows, program.rows, strict=True):
-        price = solver.dual_value(row)
-        side = low if price > 0 else high
-        if side is None:
-            continue  # a price of the wrong sign is none
-        np.subtract.at(costs, indices, price * np.array(factors, float))
-        bound += price * side
-    bound += float(np.minimum(costs * np.array(program.low, float), costs * np.array(program.high, float)).sum())
-    return bound, costs
+    return [float(solver.dual_value(row)) for row in rows]

@@ -24,10 +24,14 @@ from sfopt.allocate.switches import Switches
 from sfopt.errors import InfeasibleError
 from sfopt.plan import Objective, Status
 
-__all__ = ["Outcome", "Progress", "Solution", "first_bound", "judged", "solve", "traffic_bound"]
+__all__ = ["Chosen", "Outcome", "Progress", "Solution", "choose", "first_bound", "judged", "solve", "traffic_bound"]
 
-Progress = Callable[[str, int, int], None]
-"""Called with a level's name, its best value and its bound."""
+Progress = Callable[[str, int | None, int], None]
+"""Called whenever something gets better, with a level's name, the best value so far, if any, and what is proven so far.
+
+It is the value of a choice, which rises again where the choice turns out to have no placement. Behind the levels comes `placement`:
+the peak of the lowest placement so far, and what is proven of all placements of the choice.
+"""
 
 FIRST_BUDGET = 16
 """The first budget above 0 is the largest map by this."""
@@ -66,6 +70,17 @@ class Outcome:
     interrupted: bool = False
 
 
+@dataclass(frozen=True)
+class Chosen:
+    """What the choice program alone says: the values of its levels and what is proven of them, no level behind one that time cut
+    short. Every plan has at least the bounds; whether one has the values, a placement would have to show.
+    """
+
+    values: Mapping[str, int]
+    bounds: Mapping[str, int]
+    choice: Choice | None
+
+
 @dataclass
 class _Search:
     problem: Problem
@@ -84,6 +99,11 @@ class _Search:
     def left(self) -> Limits:
         """Limits for one solve within the time that is left."""
         return replace(self.limits, seconds=max(0.0, self.deadline - time.monotonic()))
+
+    def tell(self, name: str, value: int | None, bound: int) -> None:
+        """Tell whoever is listening."""
+        if self.on_progress is not None:
+            self.on_progress(name, value, bound)
 
     @property
     def out_of_time(self) -> bool:
@@ -139,6 +159,7 @@ def _place(search: _Search, choice: Choice, layout: Layout) -> tuple[PlacementRe
     while True:
         placement.take_turn(search.deadline)
         placed, turns = placement.result, turns + 1
+        search.tell("placement", None if placed.offsets is None else placed.peak_bytes, placed.bound_bytes)
         if search.out_of_time or (placed.offsets is not None and placed.peak_bytes <= target):
             return placed, None
         if placed.bound_bytes > target or turns == 1:
@@ -215,16 +236,39 @@ def _least_traffic(search: _Search, hint: Choice | None) -> Choice | None:
         budget = excess if budget >= largest else min(excess, larger)
 
 
+def choose(problem: Problem, order: Sequence[str], limits: Limits, switches: Switches, known: Known) -> Chosen:
+    """The optimum of the choice program in `order`, without a placement; what it proves on the way is added to `known`.
+
+    Raises InfeasibleError where no choice is possible.
+    """
+    search = _Search(problem, order, time.monotonic() + limits.seconds, limits, switches, None, known=known)
+    choice: Choice | None = None
+    for name in order:
+        fixed = {level: search.values[level] for level in order[: order.index(name)]}
+        better = _level(search, name, fixed, choice)
+        if better is None:
+            break
+        choice = better
+        if search.values[name] != search.bounds[name]:
+            break
+    return Chosen(search.values, search.bounds, choice)
+
+
 def traffic_bound(problem: Problem, limits: Limits, switches: Switches) -> int:
     """A proven lower bound on the traffic of any plan: the first level without its placement. Raises InfeasibleError."""
     return first_bound(problem, "traffic", limits, switches)
 
 
 def first_bound(
-    problem: Problem, name: str, limits: Limits, switches: Switches, traffic_limit: int | None = None
+    problem: Problem,
+    name: str,
+    limits: Limits,
+    switches: Switches,
+    traffic_limit: int | None = None,
+    on_progress: Progress | None = None,
 ) -> int:
     """A proven lower bound on an objective that is minimised first; 0 if time runs out before any. Raises InfeasibleError."""
-    search = _Search(problem, (name,), time.monotonic() + limits.seconds, limits, switches, None, traffic_limit)
+    search = _Search(problem, (name,), time.monotonic() + limits.seconds, limits, switches, on_progress, traffic_limit)
     _level(search, name, {}, None)
     return search.bounds.get(name, 0)
 
@@ -245,7 +289,8 @@ def _least(
     while True:
         program = ChoiceProgram(search.problem, options, search.known, search.switches)
         start = program.hint(hint) if hint is not None and search.switches.hints else None
-        priced = minimise(program, name, {**limited, **fixed}, search.left(), search.switches, start)
+        news = None if search.on_progress is None else lambda value, bound: search.tell(name, value, min(bound, beyond))
+        priced = minimise(program, name, {**limited, **fixed}, search.left(), search.switches, start, news)
         answer = priced.answer
         choice = program.choice(answer)
         if choice is None:
@@ -259,8 +304,7 @@ def _least(
     lean = name != "cycles" and not fixed
     useful = partial(_useful, search, lean, priced)
     search.pools[(*fixed.items(), (name, answer.value))] = cache(useful)
-    if search.on_progress is not None:
-        search.on_progress(name, answer.value, search.bounds[name])
+    search.tell(name, answer.value, search.bounds[name])
     return choice
 
 

@@ -11,7 +11,7 @@ from functools import cached_property
 from math import ceil
 
 from sfopt.allocate.choice import ChoiceProgram
-from sfopt.allocate.linear import Answer, Floats, Limits, LinearProgram, relaxed, solve_with_cp_sat
+from sfopt.allocate.linear import Answer, Floats, Limits, LinearProgram, Watch, relaxed, solve_with_cp_sat
 from sfopt.allocate.options import Option
 from sfopt.allocate.switches import Switches
 from sfopt.plan import Status
@@ -46,15 +46,16 @@ def minimise(
     limits: Limits,
     switches: Switches,
     hint: Mapping[int, int] | None,
+    watch: Watch | None = None,
 ) -> Priced:
     """The least value of a level, the others at most as given, over all options of the program."""
     rows, options = program.minimise(level, at_most), tuple(program.options)
     deadline = time.monotonic() + limits.seconds
     prices = relaxed(rows, limits) if len(options) > SMALL and switches.reduced_costs else None
     if prices is None:
-        return Priced(solve_with_cp_sat(rows, _left(limits, deadline), hint), lambda: options)
+        return Priced(solve_with_cp_sat(rows, _left(limits, deadline), hint, watch), lambda: options)
     bound, costs = prices
-    answer = _tighten(program, rows, bound, costs, limits, hint)
+    answer = _tighten(program, rows, bound, costs, limits, hint, watch)
     if answer.values is None:
         return Priced(answer, lambda: options)
 
@@ -77,16 +78,19 @@ def _tighten(
     costs: Floats,
     limits: Limits,
     hint: Mapping[int, int] | None,
+    watch: Watch | None,
 ) -> Answer:
     """Solve over the cheap options first; the value found says how dear an option may be that the proof still has to look at."""
     deadline, margin = time.monotonic() + limits.seconds, max(1.0, FIRST_MARGIN * abs(bound))
     best: Answer | None = None
     while True:
         kept = _within(program, rows, costs, _with_slack(margin, bound))
-        answer = solve_with_cp_sat(kept, _left(limits, deadline), hint)
+        complete = kept.high == rows.high
+        news = None if watch is None else _of_all(watch, bound, None if complete else margin, best)
+        answer = solve_with_cp_sat(kept, _left(limits, deadline), hint, news)
         if answer.values is not None and (best is None or answer.value < best.value):
             best = answer
-        complete, late = kept.high == rows.high, time.monotonic() >= deadline
+        late = time.monotonic() >= deadline
         if best is None:
             if complete or late:
                 return answer
@@ -94,10 +98,27 @@ def _tighten(
         elif answer.status is Status.OPTIMAL and (complete or best.value - bound <= margin):
             return replace(best, status=Status.OPTIMAL, bound=best.value)
         elif complete or late:  # a proof over fewer options than these is none
-            proven = max(0, min(best.value, ceil(bound - SLACK * abs(bound))))
+            proven = min(best.value, _safe(bound))
             return replace(best, status=Status.FEASIBLE, bound=proven)
         else:
             margin = best.value - bound
+
+
+def _of_all(watch: Watch, bound: float, margin: float | None, best: Answer | None) -> Watch:
+    """News of a solver that looks only at the options up to a margin, as news of all: a choice with another costs more."""
+    least, outside = _safe(bound), None if margin is None else _safe(bound + margin)
+
+    def news(value: int | None, proven: int) -> None:
+        values = [v for v in (value, best.value if best else None) if v is not None]
+        proven = max(least, proven if outside is None else min(proven, outside))
+        watch(min(values, default=None), min([proven, *values]))
+
+    return news
+
+
+def _safe(bound: float) -> int:
+    """What a sum of prices proves, rounding left aside."""
+    return max(0, ceil(bound - SLACK * abs(bound)))
 
 
 def _within(program: ChoiceProgram, rows: LinearProgram, costs: Floats, most: float) -> LinearProgram:

@@ -7,9 +7,9 @@ the sum of two concave functions of the band's number: its maximum lies where on
 from collections.abc import Iterator, Sequence
 
 from sfopt.groups import FeatureMap, Group
-from sfopt.rows import RowSchedule, rows_read
+from sfopt.rows import RowSchedule, rows_padded, rows_read
 
-__all__ = ["Reader", "feed_first", "least_rows"]
+__all__ = ["Reader", "feed_first", "least_rows", "round_up"]
 
 Reader = tuple[Group, RowSchedule]
 """A group that reads a map, and its run."""
@@ -46,7 +46,7 @@ def _bends(there: RowSchedule, group: Group, run: RowSchedule, bands: int) -> It
     """Bands among which the largest difference is: the ends, and both sides of where a clamp sets in."""
     last = min(bands - 1, max(0, -(-(run.total - run.first) // run.step)))
     full = (there.total - there.first) // there.step
-    padding = (group.window.pads[0] - run.first) // run.step
+    padding = (rows_padded(group) - run.first) // run.step
     wanted = {0, 1, last - 1, last, full - 1, full, full + 1, padding, padding + 1, padding + 2}
     return (i for i in wanted if 0 <= i <= last)
 
@@ -54,3 +54,8 @@ def _bends(there: RowSchedule, group: Group, run: RowSchedule, bands: int) -> It
 def feed_first(fmap: FeatureMap, readers: Sequence[Reader]) -> int:
     """Rows of a map that must be there in band 0, at least one."""
     return max(1, *(rows_read(group, fmap, 0, run.after(0))[1] for group, run in readers))
+
+
+def round_up(rows: int, grain: int) -> int:
+    """The next multiple of a producer's `row_grain`."""
+    return -(-rows // grain) * grain

@@ -19,7 +19,7 @@ from sfopt.allocate.options import (
     patterns,
     undominated,
 )
-from sfopt.allocate.rings import feed_first, least_rows
+from sfopt.allocate.rings import feed_first, least_rows, round_up
 from sfopt.allocate.switches import Switches
 from sfopt.cost import (
     Moved,
@@ -35,7 +35,7 @@ from sfopt.cost import (
 from sfopt.device import Device
 from sfopt.groups import Group, Kind, Network
 from sfopt.plan import Feed, Role, Run, WeightMode
-from sfopt.rows import RowSchedule, row_rate, rows_to_run
+from sfopt.rows import RowSchedule, row_grain, row_rate, rows_to_run
 
 __all__ = ["single_options"]
 
@@ -89,13 +89,13 @@ class _Maker:
                     yield self._option(resident, run, bands, again, overlap=overlap, ahead=ahead)
 
     def _band_heights(self, resident: frozenset[str], *, lean: bool) -> list[int]:
-        """The whole frame, and powers of two below it (times the factor of a resize).
+        """The whole frame, and powers of two below it (times the factor by which rows become more).
 
         Where nothing streams, lower bands need as much scratchpad; rarely, their pixels fill the accumulators in fewer cycles.
         """
         if cost.loop_words([self.group]) > cost.LOOP_WORDS or (lean and resident.issuperset(self.maps)):
             return [self.height]
-        unit = self.group.window.stride[0] if self.group.kind is Kind.RESIZE else 1
+        unit = row_rate(self.group)[1]
         return [*(h for k in range(self.height.bit_length()) if (h := unit << k) < self.height), self.height]
 
     def _weight_ways(self, bands: int) -> list[tuple[WeightMode, int]]:
@@ -208,6 +208,7 @@ class _Maker:
             moves = RowSchedule(fmap.height, fmap.height, fmap.height) if whole else run
             moves = moves if group.kind is not Kind.GLOBAL_MEAN else RowSchedule(1, 1, 1)
             rows = least_rows(moves, fmap, [], bands, stored_behind=overlap)
+            rows = min(fmap.height, round_up(rows, row_grain(group)))
             return moves, Block(Role.OUTPUT, tensor, rows, map_row_bytes(fmap, self.device))
         moves = self._feed(tensor, run, bands)
         rows = least_rows(moves, fmap, [(group, run)], bands, read_ahead=overlap)

@@ -7,8 +7,8 @@ from sfopt import cost
 from sfopt.check.require import broken, require
 from sfopt.check.view import View
 from sfopt.groups import Group, Kind
-from sfopt.plan import Buffer, Role, Segment, WeightMode
-from sfopt.rows import RowSchedule, rows_read, rows_to_run
+from sfopt.plan import Buffer, Role, Run, Segment, WeightMode
+from sfopt.rows import RowSchedule, row_grain, rows_read, rows_to_run
 
 __all__ = ["check_bands"]
 
@@ -56,11 +56,24 @@ def _check_numbers(view: View, step: int, segment: Segment) -> None:
         name = view.network.groups[run.group].name
         moves = run.first >= 0 and run.step >= 1
         require(moves, 3, f"`{name}` runs {run.first} rows in band 0 of segment {step}, then {run.step} in each")
+        _check_grain(view, step, run)
     for feed in segment.feeds:
         grows = feed.first >= 0 and feed.step >= 0
         require(
             grows, 3, f"`{feed.tensor}` has {feed.first} rows in band 0 of segment {step}, then {feed.step} in each"
         )
+
+
+def _check_grain(view: View, step: int, run: Run) -> None:
+    """A transposed convolution runs all phases of its rows in a band, and its ring holds as many rows of each."""
+    group = view.network.groups[run.group]
+    grain, total = row_grain(group), rows_to_run(view.network, group)
+    b = view.operand(step, group.output)
+    for rows, what in ((run.first, "in band 0"), (b.rows, f"in `{b.name}`")):
+        whole = rows % grain == 0 or rows >= total
+        require(whole, 3, f"`{group.name}` has {rows} rows {what}, needs a multiple of {grain}, or all {total}")
+    whole = run.step % grain == 0 or run.first >= total
+    require(whole, 3, f"`{group.name}` runs {run.step} rows in each band, needs a multiple of {grain}")
 
 
 def _check_written(b: Buffer, segment: Segment, there: list[int]) -> None:

@@ -8,7 +8,7 @@ from sfopt.check.view import View
 from sfopt.groups import Group, Kind
 from sfopt.plan import Role, Transfer, WeightMode
 
-__all__ = ["model_cycles"]
+__all__ = ["edge_and_rest", "model_cycles"]
 
 
 def model_cycles(view: View, moved: Mapping[Key, Transfer]) -> int:
@@ -16,7 +16,7 @@ def model_cycles(view: View, moved: Mapping[Key, Transfer]) -> int:
     steps = len(view.plan.segments)
     exposed, behind, ahead, compute = ([0] * (steps + 1) for _ in range(4))
     for (step, name, _), transfer in moved.items():
-        edge, rest = _edge_and_rest(view, transfer)
+        edge, rest = edge_and_rest(view, transfer)
         b = view.buffers.get(f"{step}:{name}")
         (ahead if b is not None and b.first_step < step else exposed)[step] += edge
         (behind if view.plan.segments[step].overlap else exposed)[step] += rest
@@ -30,7 +30,7 @@ def model_cycles(view: View, moved: Mapping[Key, Transfer]) -> int:
     return sum(exposed[s] + max(compute[s], behind[s] + ahead[s + 1]) for s in range(steps))
 
 
-def _edge_and_rest(view: View, t: Transfer) -> tuple[int, int]:
+def edge_and_rest(view: View, t: Transfer) -> tuple[int, int]:
     """Cycles of a transfer's first piece (of an output's last), and of all its other pieces."""
     b, segment, device = view.buffers.get(f"{t.segment}:{t.tensor}"), view.plan.segments[t.segment], view.device
     if b is not None and b.role in (Role.WEIGHTS, Role.PARAMETERS):

@@ -34,6 +34,9 @@ _MICROSOFT: Mapping[str, tuple[str, tuple[int, ...], int | None]] = {
 
 _POOLS = frozenset({"AveragePool", "LpPool", "MaxPool"})
 
+_SHAPE_OF_INPUT = frozenset({"GroupNormalization", "MeanVarianceNormalization"})
+"""Operators of ONNX without inference of their own: it defines them by others."""
+
 _SHAPE_ATTRIBUTES = frozenset(
     {"auto_pad", "axes", "axis", "ceil_mode", "count_include_pad", "keepdims", "kernel_shape"}
 )
@@ -64,6 +67,8 @@ def infer_outputs(op: Op, tensors: Mapping[str, Tensor]) -> tuple[Tensor, ...]:
         )
     except (onnx.shape_inference.InferenceError, onnx.checker.ValidationError, RuntimeError, TypeError) as error:
         raise ModelError(f"{op.op_type} `{op.name}`: {first_line(error)}") from None
+    if op.op_type in _SHAPE_OF_INPUT and not op.domain:
+        found = {op.output: types[op.inputs[0]]}
     results = [_tensor(op, name, found.get(name)) for name in op.outputs if name]
     if op.op_type == "Reshape" and not op.domain:
         _require_same_elements(op, tensors[op.inputs[0]], results[0])

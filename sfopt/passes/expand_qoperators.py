@@ -2,8 +2,8 @@
 
 Turns the operator-oriented form of a quantised model into the QDQ form, so that one set of patterns lowers both. Nothing is
 lost: the lowering finds the same integers again. Operators that move or pick elements of int8 tensors (MaxPool, Reshape, ...) are
-wrapped likewise, with the scale of their input. What would be another function of real numbers than of integers (Relu) stays as
-it is.
+wrapped likewise, with the scale of their input, and so is a Clip of integers, which PyTorch writes for 7 bits: its bounds stand for
+real numbers. What would be another function of real numbers than of integers (Relu) stays as it is.
 """
 
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from sfopt.errors import ModelError
-from sfopt.graph import Graph, Op, Quant, Tensor
+from sfopt.graph import Attribute, Graph, Op, Quant, Tensor
 from sfopt.passes.qdq import Draft, constant_of, quantization_of
 
 __all__ = ["QOPERATORS", "expand_qoperators"]
@@ -44,12 +44,15 @@ QOPERATORS = frozenset({*_FORMS, "QLinearConcat"})
 
 _MOVERS = frozenset(
     {
-        "Concat", "DepthToSpace", "Dropout", "Expand", "Flatten", "Gather", "GatherElements", "GatherND", "Identity", "Max",
+        "Clip", "Concat", "DepthToSpace", "Dropout", "Expand", "Flatten", "Gather", "GatherElements", "GatherND", "Identity", "Max",
         "MaxPool", "Min", "Pad", "ReduceMax", "ReduceMin", "Reshape", "Resize", "Reverse", "Slice", "SpaceToDepth", "Split",
         "Squeeze", "Tile", "Transpose", "Unsqueeze", "Upsample", "Where",
     }
 )  # fmt: skip
-"""Operators every element of whose result is one of their inputs', or a value told (Pad), or between some (linear Resize)."""
+"""Operators every element of whose result is one of their inputs', or a value told (Clip, Pad), or between some (linear Resize)."""
+
+_TOLD: Mapping[str, tuple[str, ...]] = {"Clip": ("max", "min"), "Pad": ("value",)}
+"""Attributes that are values of the integers; a Pad without one fills in the integer 0."""
 
 _DROPPED = frozenset({"channels_last", "opset"})
 _INTEGERS = frozenset({"int8", "uint8"})
@@ -147,7 +150,7 @@ class _Expansion:
             self.draft.ops.append(op)
             return
         inputs = [self._real(n, integers[n]) if n in integers else n for n in op.inputs]
-        self._quantized(_padding_reals(op, quant) if op.op_type == "Pad" else op, op.op_type, inputs, quant)
+        self._quantized(_telling_reals(op, quant), op.op_type, inputs, quant)
 
     def _real(self, integer: str, quant: Quant) -> str:
         draft = self.draft
@@ -160,12 +163,12 @@ class _Expansion:
         return self._real(bias, Quant(scale, 0, None if scale.ndim == 0 else 0))
 
 
-def _padding_reals(op: Op, quant: Quant) -> Op:
-    """Pad `op` of integers with the real number that its value stands for."""
-    value = op.attributes.get("value", 0)
-    assert isinstance(value, int | float)
-    real = np.float32(value - quant.zero_point) * np.float32(quant.scale)
-    return replace(op, attributes={**op.attributes, "value": float(real)})
+def _telling_reals(op: Op, quant: Quant) -> Op:
+    """`op` of integers with the real numbers that the integers in its attributes stand for."""
+    told: dict[str, Attribute] = {"value": 0, **op.attributes} if op.op_type == "Pad" else dict(op.attributes)
+    values = {k: v for k in _TOLD.get(op.op_type, ()) if isinstance(v := told.get(k), int | float)}
+    reals = {k: float(np.float32(v - quant.zero_point) * np.float32(quant.scale)) for k, v in values.items()}
+    return replace(op, attributes={**op.attributes, **reals})
 
 
 def _concat_form(op: Op) -> _Form:

@@ -1,13 +1,16 @@
 """Pad(0) -> Conv, depthwise, that copies its input
+Pad(v) -> Add(Pad(0) . Add(-v), v)
 
 Rows t, b and columns l, r of zeros around x are what a kernel of (t + b + 1) x (l + r + 1) with padding (t + b, l + r) and a
 single one at (b, r) gives. The accelerator has no other way to pad, and the copy is exact.
 """
 
+from dataclasses import replace
+
 import numpy as np
 
 from sfopt.graph import Attribute, Graph, Op
-from sfopt.passes.rewrite import constant, decline, holds_integers, substitute, sweep
+from sfopt.passes.rewrite import constant, decline, fresh, holds_integers, is_between_codecs, substitute, sweep
 
 __all__ = ["express_pads"]
 
@@ -16,7 +19,13 @@ _LARGEST_KERNEL = 7
 
 def express_pads(graph: Graph) -> Graph:
     """Apply the rewrite of this module."""
-    return graph if holds_integers(graph) else sweep(graph, _rule)
+    integers = holds_integers(graph)
+    return sweep(graph, lambda graph, op: None if integers and not _is_exact(graph, op) else _rule(graph, op))
+
+
+def _is_exact(graph: Graph, op: Op) -> bool:
+    """Whether it may be expressed in a quantised model: nothing new is rounded."""
+    return is_between_codecs(graph, op) and not op.attributes.get("value", 0.0)
 
 
 def _rule(graph: Graph, op: Op) -> Graph | None:
@@ -29,9 +38,10 @@ def _rule(graph: Graph, op: Op) -> Graph | None:
         or source.is_constant
     ):
         return None
-    pads = op.ints("pads")
-    plain = op.attributes.get("mode") == "constant" and op.attributes.get("value", 0.0) == 0.0
-    if not plain or min(pads) < 0 or any(pads[a] for a in (0, 1, 4, 5)) or not any(pads):
+    pads, value = op.ints("pads"), op.attributes.get("value", 0.0)
+    if op.attributes.get("mode") != "constant" or not isinstance(value, int | float) or not np.isfinite(value):
+        return None
+    if min(pads) < 0 or any(pads[a] for a in (0, 1, 4, 5)) or not any(pads):
         return None
     _, _, top, left, _, _, bottom, right = pads
     kernel = (top + bottom + 1, left + right + 1)
@@ -39,6 +49,8 @@ def _rule(graph: Graph, op: Op) -> Graph | None:
         return decline(
             graph, f"express_pads: `{op.output}` stays a Pad: it needs a kernel larger than {_LARGEST_KERNEL}"
         )
+    if value:
+        return _around(graph, op, float(value))
     channels = source.shape[1]
     weights = np.zeros((channels, 1, *kernel), np.float32)
     weights[:, :, bottom, right] = 1
@@ -53,3 +65,18 @@ def _rule(graph: Graph, op: Op) -> Graph | None:
     attributes["pads"] = (*spatial, *spatial)
     conv = Op(op.name, "Conv", (op.inputs[0], tensor.name), op.outputs, attributes)
     return substitute(graph, [op], [conv], [tensor])
+
+
+def _around(graph: Graph, op: Op, value: float) -> Graph:
+    source, target = graph.tensor(op.inputs[0]), graph.tensor(op.output)
+    lowered = replace(source, name=fresh(graph, f"{op.output}:lowered"))
+    padded = replace(target, name=fresh(graph, f"{op.output}:padded"))
+    down, up = (
+        constant(graph, f"{op.output}:{n}", np.asarray(v, np.float32)) for n, v in (("down", -value), ("up", value))
+    )
+    ops = (
+        Op(lowered.name, "Add", (source.name, down.name), (lowered.name,)),
+        replace(op, inputs=(lowered.name,), outputs=(padded.name,), attributes={**op.attributes, "value": 0.0}),
+        Op(fresh(graph, f"{op.name}:raised"), "Add", (padded.name, up.name), op.outputs),
+    )
+    return substitute(graph, [op], ops, [lowered, padded, down, up])

@@ -3,7 +3,7 @@
     a * Conv(x, W, c) + b  -> Conv(x, a * W, a * c + b)
     Conv(a * x + b, W, c)  -> Conv(x, W * a, c + sum(W * b))     b = 0, or the outer Conv has no padding
     a * x + b              -> Conv(x, a, b), depthwise 1x1       otherwise: exact, and one more group
-    a * x                  -> a * x                              one number for all channels that no Conv takes: a table later
+    a * x + b              -> a * x + b                          one number for all channels that no Conv takes: a table later
 
 The second line is refused where padding is inserted between the two: a padded zero is not `a * 0 + b`.
 """
@@ -95,7 +95,7 @@ def _express_depthwise(graph: Graph, op: Op) -> Graph | None:
     if affine is None:
         return None
     name, a, b = affine
-    if not np.any(b) and np.ptp(a) == 0 and not _is_read_by_convs(graph, op.output):
+    if np.ptp(a) == 0 and np.ptp(b) == 0 and not _is_taken_by_convs(graph, op.output, padded=not np.any(b)):
         return None
     attributes = {**_POINTWISE, "group": a.size}
     conv = Op(fresh(graph, f"{op.name}:affine"), "Conv", (name, ""), op.outputs, attributes)
@@ -126,6 +126,12 @@ def _fold_before(graph: Graph, op: Op) -> Graph | None:
 def _is_read_by_convs(graph: Graph, name: str) -> bool:
     readers = graph.consumers.get(name, ())
     return name not in graph.outputs and all(r.inputs[0] == name and _parameters(graph, r) for r in readers)
+
+
+def _is_taken_by_convs(graph: Graph, name: str, *, padded: bool) -> bool:
+    """Whether convolutions alone read `name`, without padding unless `padded`."""
+    readers = graph.consumers.get(name, ())
+    return _is_read_by_convs(graph, name) and (padded or not any(any(r.ints("pads")) for r in readers))
 
 
 def _is_affine(graph: Graph, op: Op) -> bool:

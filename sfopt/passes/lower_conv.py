@@ -1,5 +1,7 @@
 """QuantizeLinear(Conv(DequantizeLinear(x), DequantizeLinear(w), b)) -> QLinearConv(x, w, round(b / (s_x * s_w)))
 
+ConvTranspose alike: QLinearConvTranspose, an operator of ours, since ONNX has none for integers.
+
 Gemm and MatMul with constant weights are convolutions whose kernel covers the whole map; a layout operator in front of them
 (Flatten of NCHW or NHWC) is a permutation of the weights.
 """
@@ -12,10 +14,10 @@ import numpy.typing as npt
 from sfopt.errors import ModelError
 from sfopt.graph import Attribute, Op, Quant, Tensor
 from sfopt.passes.lowering import Decline, Lowering
-from sfopt.passes.qdq import quantization_of
-from sfopt.passes.windows import sliding_window
+from sfopt.passes.qdq import channel_quantization_of, quantization_of
+from sfopt.passes.windows import sliding_window, transposed_window
 
-__all__ = ["lower_conv", "lower_dense"]
+__all__ = ["lower_conv", "lower_conv_transpose", "lower_dense"]
 
 Array = npt.NDArray[np.generic]
 
@@ -40,6 +42,28 @@ def lower_conv(low: Lowering, op: Op, output: Tensor) -> None:
     group = op.attributes.get("group", 1)
     attributes = {**window.attributes(), "dilations": window.dilations, "group": group}
     _emit(low, op, x, weights, op.inputs[2] if len(op.inputs) > 2 else "", output, attributes)
+
+
+def lower_conv_transpose(low: Lowering, op: Op, output: Tensor) -> None:
+    """Append the QLinearConvTranspose for two-dimensional ConvTranspose `op`, whose weights are (I, O / group, H, W)."""
+    x = low.operand(op.inputs[0])
+    weights = _weights(low, op)
+    if weights.data.ndim != 4:
+        raise Decline(f"its weights `{op.inputs[1]}` have shape {weights.data.shape}, needs (I, O / group, H, W)")
+    group = op.ints("group")[0] if "group" in op.attributes else 1
+    if weights.axis not in (None, 1) or (weights.axis == 1 and group > 1 and weights.data.shape[1] > 1):
+        raise Decline(
+            f"its weights `{op.inputs[1]}` are quantised along axis {weights.axis} in {group} groups, needs outputs"
+        )
+    inputs, outputs, *kernel = weights.data.shape
+    by_group = weights.data.reshape(group, inputs // group, outputs, *kernel).swapaxes(1, 2)
+    data = np.ascontiguousarray(by_group.reshape(group * outputs, inputs // group, *kernel))
+    scale = weights.scale if weights.axis is None or group == 1 else np.broadcast_to(weights.scale, group * outputs)
+    weights = replace(weights, data=data, scale=np.ascontiguousarray(scale), axis=None if weights.axis is None else 0)
+    window = transposed_window(low.graph, op, (kernel[0], kernel[1]))
+    attributes = {**window.attributes(), "dilations": window.dilations, "group": group}
+    bias = op.inputs[2] if len(op.inputs) > 2 else ""
+    _emit(low, op, x, weights, bias, output, attributes, op_type="QLinearConvTranspose")
 
 
 def lower_dense(low: Lowering, op: Op, output: Tensor, addend: str = "") -> None:
@@ -77,7 +101,14 @@ def lower_dense(low: Lowering, op: Op, output: Tensor, addend: str = "") -> None
 
 
 def _emit(
-    low: Lowering, op: Op, x: str, weights: _Weights, bias: str, output: Tensor, attributes: dict[str, Attribute]
+    low: Lowering,
+    op: Op,
+    x: str,
+    weights: _Weights,
+    bias: str,
+    output: Tensor,
+    attributes: dict[str, Attribute],
+    op_type: str = "QLinearConv",
 ) -> None:
     quant = Quant(weights.scale, 0, None if weights.scale.ndim == 0 else 0)
     inputs = [x, _named(low, weights.name, weights.data, quant)]
@@ -85,7 +116,7 @@ def _emit(
         scale = np.asarray(low.quant(x).scale * weights.scale, np.float32)
         integers = _bias(low, bias, scale, weights.data.shape[0])
         inputs.append(_named(low, _integer_name(low, bias), integers, None))
-    low.emit(op, "QLinearConv", inputs, output, attributes)
+    low.emit(op, op_type, inputs, output, attributes)
 
 
 def _named(low: Lowering, name: str, data: Array, quant: Quant | None) -> str:
@@ -105,17 +136,14 @@ def _integer_name(low: Lowering, real: str) -> str:
 def _weights(low: Lowering, op: Op) -> _Weights:
     dequantize, layouts = low.dequantized(op.inputs[1])
     if dequantize is None:
-        raise Decline(f"its weights `{op.inputs[1]}` are not quantised")
-    tensor, quant = low.graph.tensor(dequantize.inputs[0]), quantization_of(low.graph, dequantize)
+        return _whole_numbers(low, op.inputs[1])
+    tensor = low.graph.tensor(dequantize.inputs[0])
     if tensor.data is None:
         raise Decline(f"its weights `{op.inputs[1]}` are not constant")
-    if quant is None:
-        raise ModelError(
-            f"weights `{tensor.name}` have zero points that differ between channels; quantise them symmetrically"
-        )
     if tensor.dtype not in ("int8", "uint8"):
         raise Decline(f"its weights `{tensor.name}` are {tensor.dtype}, needs int8")
-    data = tensor.data.astype(np.int32) - quant.zero_point
+    quant, zero_points = channel_quantization_of(low.graph, dequantize)
+    data = tensor.data.astype(np.int32) - zero_points
     if data.min(initial=0) < -128 or data.max(initial=0) > 127:
         raise ModelError(
             f"weights `{tensor.name}` span {data.min()}..{data.max()} around their zero point, needs -128..127; "
@@ -123,6 +151,14 @@ def _weights(low: Lowering, op: Op) -> _Weights:
         )
     weights = _Weights(tensor.name, data.astype(np.int8), quant.scale, quant.axis)
     return _reordered(low, weights, layouts) if layouts else weights
+
+
+def _whole_numbers(low: Lowering, name: str) -> _Weights:
+    """Float weights that are integers already, such as those of a convolution that copies: their scale is 1."""
+    data = low.graph.tensor(name).data
+    if data is None or data.dtype != np.float32 or not np.array_equal(data, np.clip(np.rint(data), -127, 127)):
+        raise Decline(f"its weights `{name}` are not quantised")
+    return _Weights(name, data.astype(np.int8), np.asarray(1, np.float32), None)
 
 
 def _reordered(low: Lowering, weights: _Weights, layouts: list[Op]) -> _Weights:

@@ -5,6 +5,7 @@ they produce (exact: requantisation is monotonic and element-wise).
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -12,8 +13,7 @@ import numpy.typing as npt
 from sfopt.graph import Op, Tensor
 from sfopt.passes.lower_conv import lower_dense
 from sfopt.passes.lowering import Decline, Lowering
-from sfopt.passes.qdq import quantization_of
-from sfopt.passes.rewrite import scalar_of
+from sfopt.passes.pointwise import number_of
 from sfopt.passes.windows import sliding_window
 
 __all__ = [
@@ -24,6 +24,7 @@ __all__ = [
     "lower_max_pool",
     "lower_mul",
     "lower_resize",
+    "lower_sub",
 ]
 
 
@@ -42,10 +43,22 @@ def lower_add(low: Lowering, op: Op, output: Tensor) -> None:
     low.emit(op, "QLinearAdd", (a, b), output)
 
 
+def lower_sub(low: Lowering, op: Op, output: Tensor) -> None:
+    """Append QLinearAdd(a, -b). The table of -b is exact: integer q with zero point z becomes -1 - q with zero point -1 - z."""
+    a, b = low.operand(op.inputs[0]), low.operand(op.inputs[1])
+    if low.shape(a) != output.shape or low.shape(b) != output.shape:
+        raise Decline(f"it subtracts {low.shape(b)} from {low.shape(a)}, needs equal shapes")
+    quant = low.quant(b)
+    negative = replace(quant, zero_point=-1 - quant.zero_point)
+    name = low.draft.define(f"{op.output}_negative", output.shape, "int8", negative)
+    low.emit(replace(op, name=name), "Lookup", (b,), low.draft.tensor(name), {"function": "Neg"})
+    low.emit(op, "QLinearAdd", (a, name), output)
+
+
 def lower_mul(low: Lowering, op: Op, output: Tensor) -> None:
     """Append QLinearMul(a, b), the full map first; b may hold one value per channel. A number makes it a look-up."""
     for source, other in (op.inputs, op.inputs[::-1]):
-        factor = _number(low, other)
+        factor = number_of(low.graph, other)
         if factor is not None:
             low.emit(op, "Lookup", (low.operand(source),), output, {"function": "Mul", "factor": factor})
             return
@@ -55,17 +68,6 @@ def lower_mul(low: Lowering, op: Op, output: Tensor) -> None:
     if low.shape(a) != output.shape or low.shape(b) not in (output.shape, (1, output.shape[1], 1, 1)):
         raise Decline(f"it multiplies {low.shape(a)} by {low.shape(b)}, needs equal shapes or (1, C, 1, 1)")
     low.emit(op, "QLinearMul", (a, b), output)
-
-
-def _number(low: Lowering, real: str) -> float | None:
-    """The float32 value of a constant, plain or quantised, whose elements are all the same."""
-    dequantize, _ = low.dequantized(real)
-    if dequantize is None:
-        return scalar_of(low.graph, real)
-    integer, quant = scalar_of(low.graph, dequantize.inputs[0]), quantization_of(low.graph, dequantize)
-    if integer is None or quant is None or quant.axis is not None:
-        return None
-    return float(np.float32(integer - quant.zero_point) * np.float32(quant.scale))
 
 
 def lower_concat(low: Lowering, op: Op, output: Tensor) -> None:
@@ -104,9 +106,9 @@ def lower_average_pool(low: Lowering, op: Op, output: Tensor) -> None:
 def lower_max_pool(low: Lowering, op: Op, output: Tensor) -> None:
     """Append MaxPool, and a look-up that requantises where the source does."""
     window = sliding_window(low.graph, op, _kernel(op))
-    if window.dilations != (1, 1) or len(op.outputs) > 1:
-        raise Decline("it has dilations or writes indices, needs neither")
-    attributes = window.attributes()
+    if len(op.outputs) > 1:
+        raise Decline("it also writes where the maxima are")
+    attributes = {**window.attributes(), "dilations": window.dilations}
     _moved(low, op, output, lambda x, y: low.emit(op, "MaxPool", (x,), y, attributes))
 
 

@@ -8,8 +8,9 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
+from sfopt.expression import FUNCTION, step_texts
 from sfopt.graph import Attribute, Graph, Op, Quant, Tensor
-from sfopt.passes.lower_conv import lower_conv, lower_dense
+from sfopt.passes.lower_conv import lower_conv, lower_conv_transpose, lower_dense
 from sfopt.passes.lower_features import (
     lower_add,
     lower_average_pool,
@@ -18,11 +19,13 @@ from sfopt.passes.lower_features import (
     lower_max_pool,
     lower_mul,
     lower_resize,
+    lower_sub,
 )
 from sfopt.passes.lowering import Decline, Lowering, feature_map_shape
+from sfopt.passes.pointwise import TABLE_FUNCTIONS, Function, find_function
 from sfopt.passes.qdq import quantization_of, stored_dtype
 
-__all__ = ["TABLE_FUNCTIONS", "lower_qdq"]
+__all__ = ["lower_qdq"]
 
 Rule = Callable[[Lowering, Op, Tensor], None]
 
@@ -31,6 +34,7 @@ _RULES: Mapping[str, Rule] = {
     "AveragePool": lower_average_pool,
     "Concat": lower_concat,
     "Conv": lower_conv,
+    "ConvTranspose": lower_conv_transpose,
     "Gemm": lower_dense,
     "GlobalAveragePool": lower_global_pool,
     "MatMul": lower_dense,
@@ -38,16 +42,10 @@ _RULES: Mapping[str, Rule] = {
     "Mul": lower_mul,
     "ReduceMean": lower_global_pool,
     "Resize": lower_resize,
+    "Sub": lower_sub,
     "Sum": lower_add,
     "Upsample": lower_resize,
 }
-TABLE_FUNCTIONS = frozenset(
-    {
-        "Abs", "Celu", "Clip", "Elu", "Erf", "Exp", "Gelu", "HardSigmoid", "HardSwish", "LeakyRelu", "Mish", "Neg", "QuickGelu",
-        "Relu", "Selu", "Sigmoid", "Softplus", "Softsign", "Sqrt", "Swish", "Tanh", "ThresholdedRelu",
-    }
-)  # fmt: skip
-"""Float operators with one input that become a table of 256 entries."""
 
 
 def lower_qdq(graph: Graph) -> Graph:
@@ -86,6 +84,25 @@ def _lower(low: Lowering, op: Op, declined: dict[str, str]) -> None:
 
 
 def _lower_root(low: Lowering, op: Op, output: Tensor) -> None:
+    """A function of one tensor that no single rule knows is one table; so is any other that its rule declines."""
+    function = find_function(low.graph, op, alone=False)
+    if function is not None and function.is_new:
+        _lower_function(low, op, function, output)
+        return
+    try:
+        _lower_operator(low, op, output)
+    except Decline:
+        if function is None or len(function.ops) == 1:
+            raise
+        _lower_function(low, op, function, output)
+
+
+def _lower_function(low: Lowering, op: Op, function: Function, output: Tensor) -> None:
+    attributes: dict[str, Attribute] = {"function": FUNCTION, "steps": step_texts(function.steps)}
+    low.emit(op, "Lookup", (low.operand(function.source),), output, attributes)
+
+
+def _lower_operator(low: Lowering, op: Op, output: Tensor) -> None:
     if op.op_type in ("Relu", "Clip"):
         inner = low.root(op.inputs[0])
         if inner is not None and inner.op_type in _RULES:

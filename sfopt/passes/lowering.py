@@ -13,7 +13,7 @@ import numpy.typing as npt
 from sfopt.graph import Attribute, Graph, Op, Quant, Tensor
 from sfopt.passes.qdq import LAYOUT_OPS, Draft, quantization_of
 
-__all__ = ["Decline", "Lowering", "feature_map_shape"]
+__all__ = ["Decline", "Lowering", "feature_map_shape", "keeps_map"]
 
 Order = npt.NDArray[np.int64]
 
@@ -29,6 +29,13 @@ def feature_map_shape(shape: tuple[int, ...]) -> tuple[int, int, int, int] | Non
     return (1, shape[1], *(shape[2:] or (1, 1)))  # type: ignore[return-value]
 
 
+def keeps_map(graph: Graph, op: Op) -> bool:
+    """Whether layout operator `op` leaves the (1, C, H, W) that the accelerator sees as it is."""
+    before, after = (feature_map_shape(graph.tensor(n).shape) for n in (op.inputs[0], op.output))
+    moves = op.op_type == "Transpose" and before is not None and max(before[2:]) > 1
+    return before is not None and before == after and not moves
+
+
 class Lowering:
     """A draft of the integer graph and the look-ups that the rewrite rules need."""
 
@@ -38,6 +45,8 @@ class Lowering:
         self.notes: list[str] = []
         """What differs from the source in more than form."""
         self._requantized: dict[str, str] = {}
+        self._emitted = set[str]()
+        """What integer operators write."""
 
     def producer(self, real: str) -> Op | None:
         """The operator of the source that writes `real`."""
@@ -46,11 +55,7 @@ class Lowering:
     def root(self, real: str) -> Op | None:
         """What computes `real`, looking through layout operators that keep the feature map as it is."""
         op = self.producer(real)
-        while op is not None and op.op_type in LAYOUT_OPS:
-            before, after = (feature_map_shape(self.graph.tensor(n).shape) for n in (op.inputs[0], op.output))
-            moves = op.op_type == "Transpose" and before is not None and max(before[2:]) > 1
-            if before is None or before != after or moves:
-                break
+        while op is not None and op.op_type in LAYOUT_OPS and keeps_map(self.graph, op):
             op = self.producer(op.inputs[0])
         return op
 
@@ -130,7 +135,8 @@ class Lowering:
         if order is None and self.draft.tensor(tensor).shape == shape:
             return tensor
         producer = self.producer(tensor)
-        if order is None and producer is not None and producer.op_type == "QuantizeLinear":
+        is_host = tensor not in self._emitted
+        if order is None and is_host and producer is not None and producer.op_type == "QuantizeLinear":
             real = producer.inputs[0]
         if real not in self._requantized:
             name = self.draft.define(f"{real}_int8", shape, "int8", self.quant(tensor))
@@ -180,4 +186,5 @@ class Lowering:
     ) -> None:
         """Append integer operator `op_type`, standing for `op` of the source, that writes `output`."""
         self.draft.tensors[output.name] = output
+        self._emitted.add(output.name)
         self.draft.add(op_type, inputs, output.name, attributes, op.name)

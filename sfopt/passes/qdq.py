@@ -9,7 +9,7 @@ import numpy.typing as npt
 from sfopt.errors import ModelError
 from sfopt.graph import Attribute, Graph, Op, Quant, Tensor
 
-__all__ = ["LAYOUT_OPS", "Draft", "constant_of", "quantization_of", "stored_dtype"]
+__all__ = ["LAYOUT_OPS", "Draft", "channel_quantization_of", "constant_of", "quantization_of", "stored_dtype"]
 
 LAYOUT_OPS = frozenset({"Flatten", "Identity", "Reshape", "Squeeze", "Transpose", "Unsqueeze"})
 """Operators that only move elements; the value of every element stays."""
@@ -32,16 +32,28 @@ def stored_dtype(graph: Graph, op: Op) -> str:
 
 def quantization_of(graph: Graph, op: Op) -> Quant | None:
     """Scale, zero point and axis of a QuantizeLinear or DequantizeLinear; None when zero points differ between channels."""
-    scale = np.asarray(constant_of(graph, op.inputs[1]), np.float32)
-    has_zero_point = len(op.inputs) > 2 and op.inputs[2]
-    zero_points = np.unique(constant_of(graph, op.inputs[2])) if has_zero_point else np.zeros(1, np.int64)
-    if zero_points.size != 1 or scale.ndim > 1:
+    zero_points = np.unique(_zero_points(graph, op))
+    if zero_points.size != 1 or np.ndim(constant_of(graph, op.inputs[1])) > 1:
         return None
+    return replace(channel_quantization_of(graph, op)[0], zero_point=int(zero_points[0]))
+
+
+def channel_quantization_of(graph: Graph, op: Op) -> tuple[Quant, npt.NDArray[np.int32]]:
+    """Scale and axis as those of integers around 0, and the zero points to subtract first, in a shape that broadcasts."""
+    scale, zero_points = np.asarray(constant_of(graph, op.inputs[1]), np.float32), _zero_points(graph, op)
+    axis, rank = op.attributes.get("axis", 1), len(graph.tensor(op.inputs[0]).shape)
     if scale.size == 1:
-        return Quant(scale.reshape(()), int(zero_points[0]))
-    axis = op.attributes.get("axis", 1)
-    rank = len(graph.tensor(op.inputs[0]).shape)
-    return Quant(scale, int(zero_points[0]), int(axis) % rank if isinstance(axis, int) and rank else None)
+        return Quant(scale.reshape(())), zero_points.reshape(())
+    if not isinstance(axis, int) or not rank:
+        return Quant(scale), zero_points
+    along = [-1 if d == axis % rank else 1 for d in range(rank)]
+    return Quant(scale, 0, axis % rank), zero_points.reshape(along)
+
+
+def _zero_points(graph: Graph, op: Op) -> npt.NDArray[np.int32]:
+    if len(op.inputs) > 2 and op.inputs[2]:
+        return constant_of(graph, op.inputs[2]).astype(np.int32)
+    return np.zeros(np.shape(constant_of(graph, op.inputs[1])), np.int32)
 
 
 @dataclass

@@ -15,6 +15,7 @@ __all__ = [
     "decline",
     "fresh",
     "holds_integers",
+    "is_between_codecs",
     "number_operand",
     "redirect",
     "renamed",
@@ -94,6 +95,15 @@ def holds_integers(graph: Graph) -> bool:
     """Whether the model came quantised: then new float weights would leave its integer part."""
     codecs = ("DequantizeLinear", "QuantizeLinear")
     return any(op.op_type in codecs or op.op_type.startswith("QLinear") for op in graph.ops)
+
+
+def is_between_codecs(graph: Graph, op: Op) -> bool:
+    """Whether a DequantizeLinear writes what `op` reads, and QuantizeLinears alone read what it writes."""
+    before = graph.producers.get(op.inputs[0]) if op.inputs else None
+    if before is None or before.op_type != "DequantizeLinear" or any(n in graph.outputs for n in op.outputs):
+        return False
+    readers = [r for n in op.outputs if n for r in graph.consumers.get(n, ())]
+    return all(r.op_type == "QuantizeLinear" for r in readers)
 
 
 def data_of(graph: Graph, name: str) -> npt.NDArray[np.generic] | None:

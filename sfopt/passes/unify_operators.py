@@ -2,7 +2,10 @@
 
     Sum(a, b, c)        -> Add(Add(a, b), c)          likewise Max and Min
     Sub(x, k)           -> Add(x, -k)                 k constant
-    Div(x, k)           -> Mul(x, 1/k)                k constant
+    Sub(k, x)           -> Add(Mul(x, -1), k)
+    Div(x, k)           -> Mul(x, 1/k)
+    Div(k, x)           -> Mul(Reciprocal(x), k)      k more than one number
+    PRelu(x, k)         -> LeakyRelu(x)               k one number
     Max(x, k)           -> Clip(x, k, inf)            k one number; Min likewise
     Clip . Clip, Clip . Relu -> Clip                  bounds intersected
     Clip(x, 0, inf)     -> Relu(x)
@@ -36,6 +39,8 @@ def _rule(graph: Graph, op: Op) -> Graph | None:
         return _split(graph, op)
     if op.op_type in ("Sub", "Div"):
         return _constant_operand(graph, op)
+    if op.op_type == "PRelu":
+        return _leaky(graph, op)
     if op.op_type in ("Max", "Min"):
         return _bound(graph, op)
     if op.op_type == "Clip" and len(op.inputs) == 1:
@@ -59,12 +64,38 @@ def _split(graph: Graph, op: Op) -> Graph | None:
 
 def _constant_operand(graph: Graph, op: Op) -> Graph | None:
     data = data_of(graph, op.inputs[1])
-    if data is None or (op.op_type == "Div" and not np.all(data)):
+    if data is None:
+        return _constant_first(graph, op)
+    if op.op_type == "Div" and not np.all(data):
         return None
     changed: npt.NDArray[np.generic] = np.negative(data) if op.op_type == "Sub" else np.reciprocal(data)
     operand = constant(graph, f"{op.inputs[1]}:inverse", changed)
     op_type = "Add" if op.op_type == "Sub" else "Mul"
     return substitute(graph, [op], [replace(op, op_type=op_type, inputs=(op.inputs[0], operand.name))], [operand])
+
+
+def _constant_first(graph: Graph, op: Op) -> Graph | None:
+    data = data_of(graph, op.inputs[0])
+    if data is None or (op.op_type == "Div" and scalar_of(graph, op.inputs[0]) is not None):
+        return None
+    source = graph.tensor(op.inputs[1])
+    turned = fresh(graph, f"{op.output}:turned")
+    if op.op_type == "Sub":
+        minus = constant(graph, f"{op.output}:minus", np.asarray(-1, source.dtype))
+        head, tensors = Op(turned, "Mul", (source.name, minus.name), (turned,)), [minus]
+    else:
+        head, tensors = Op(turned, "Reciprocal", (source.name,), (turned,)), []
+    op_type = "Add" if op.op_type == "Sub" else "Mul"
+    tail = replace(op, op_type=op_type, inputs=(turned, op.inputs[0]))
+    return substitute(graph, [op], [head, tail], [*tensors, replace(source, name=turned)])
+
+
+def _leaky(graph: Graph, op: Op) -> Graph | None:
+    slope = scalar_of(graph, op.inputs[1])
+    if slope is None:
+        return None
+    leaky = replace(op, op_type="LeakyRelu", inputs=op.inputs[:1], attributes={"alpha": slope})
+    return substitute(graph, [op], [leaky])
 
 
 def _bound(graph: Graph, op: Op) -> Graph | None:

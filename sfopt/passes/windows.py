@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from sfopt.graph import Attribute, Graph, Op
 from sfopt.passes.lowering import Decline
 
-__all__ = ["SlidingWindow", "sliding_window"]
+__all__ = ["LARGEST", "SlidingWindow", "sliding_window", "transposed_window"]
 
-_LARGEST = 63
+LARGEST = 63
 """Of kernel, stride, dilation and padding: what the accelerator's instructions hold."""
 
 
@@ -29,11 +29,39 @@ class SlidingWindow:
 
 def sliding_window(graph: Graph, op: Op, kernel: tuple[int, int]) -> SlidingWindow:
     """Window of a two-dimensional Conv or pooling operator whose shapes are known. Declines what the accelerator cannot hold."""
-    window = _resolved(graph, op, kernel)
-    figures = {"kernel": kernel, "stride": window.strides, "dilation": window.dilations, "padding": window.pads[:2]}
+    return _held(_resolved(graph, op, kernel))
+
+
+def transposed_window(graph: Graph, op: Op, kernel: tuple[int, int]) -> SlidingWindow:
+    """The same of a two-dimensional ConvTranspose: `pads` are rows and columns cut off the output, below 0 where it has more."""
+    strides, dilations = _pair(op, "strides"), _pair(op, "dilations")
+    size, result = graph.tensor(op.inputs[0]).shape[2:], graph.tensor(op.output).shape[2:]
+    extent = [(k - 1) * d + 1 for k, d in zip(kernel, dilations, strict=True)]
+    full = [(i - 1) * s + e for i, s, e in zip(size, strides, extent, strict=True)]
+    mode = op.attributes.get("auto_pad", "NOTSET")
+    if mode == "NOTSET" and "output_shape" not in op.attributes:
+        top, left = op.ints("pads")[:2] if "pads" in op.attributes else (0, 0)
+    else:
+        more = op.ints("output_padding") if "output_padding" in op.attributes else (0, 0)
+        total = [max(0, f + m - r) for f, m, r in zip(full, more, result, strict=True)]
+        top, left = (t // 2 if mode == "SAME_UPPER" else t - t // 2 for t in total)
+    if top < 0 or left < 0:
+        raise Decline(f"it has a padding of {min(top, left)}, needs none below 0")
+    pads = (top, left, full[0] - top - result[0], full[1] - left - result[1])
+    return _held(SlidingWindow(kernel, strides, pads, dilations, grown=False))
+
+
+def _held(window: SlidingWindow) -> SlidingWindow:
+    """The window; declines what instructions cannot hold."""
+    figures = {
+        "kernel": window.kernel,
+        "stride": window.strides,
+        "dilation": window.dilations,
+        "padding": window.pads[:2],
+    }
     for name, values in figures.items():
-        if max(values) > _LARGEST:
-            raise Decline(f"it has a {name} of {max(values)}, the accelerator's largest is {_LARGEST}")
+        if max(values) > LARGEST:
+            raise Decline(f"it has a {name} of {max(values)}, the accelerator's largest is {LARGEST}")
     return window
 
 

@@ -2,19 +2,23 @@
 
 import json
 import math
-from dataclasses import asdict
+from collections.abc import Sequence
+from dataclasses import asdict, replace
 from typing import Any
 
 from sfopt import cost
 from sfopt.device import Device
 from sfopt.groups import Kind, Network
-from sfopt.host import host_reason
-from sfopt.pipeline import Result, mac_efficiency
-from sfopt.plan import Order, Plan
+from sfopt.host_reasons import host_reason
+from sfopt.importer import Imported
+from sfopt.pipeline import Moment, Result, mac_efficiency
+from sfopt.plan import Order
 
 __all__ = ["build_report", "host_ops", "import_notes", "report_json"]
 
 SCHEMA = 1
+MOMENTS = 500
+"""Of the planner's history, in a report."""
 _VIEWS = frozenset({"Flatten", "Reshape", "Squeeze", "Unsqueeze"})
 
 
@@ -34,7 +38,7 @@ def build_report(result: Result) -> dict[str, Any]:
             "rtl": asdict(verification.hardware.traffic) if verification and verification.hardware else None,
         },
         "sram": {"capacity": result.options.device.sram_bytes, "peak": result.plan.peak_bytes},
-        "solver": _solver(result.plan),
+        "solver": _solver(result),
         "cycles": _cycles(result),
         "latency_ms": _latency_ms(result),
         "segments": _segments(result),
@@ -42,7 +46,7 @@ def build_report(result: Result) -> dict[str, Any]:
         "host_ops": host_ops(result.imported.network),
         "original": asdict(verification.deviation) if verification and verification.deviation else None,
         "warnings": list(result.imported.warnings),
-        "notes": import_notes(result),
+        "notes": import_notes(result.imported),
         "stage_seconds": {k: round(v, 3) for k, v in result.stage_seconds.items()},
     }
 
@@ -76,8 +80,8 @@ def _device(device: Device) -> dict[str, Any]:
     return {key: getattr(device, key) for key in keys}
 
 
-def _solver(plan: Plan) -> dict[str, Any]:
-    certificate = plan.certificate
+def _solver(result: Result) -> dict[str, Any]:
+    plan, certificate = result.plan, result.plan.certificate
     first = certificate.objectives[0]
     return {
         "method": certificate.method,
@@ -87,7 +91,20 @@ def _solver(plan: Plan) -> dict[str, Any]:
         "seconds": round(certificate.seconds, 3),
         "levels": [{**asdict(o), "status": str(o.status)} for o in certificate.objectives],
         "order": None if plan.order is None else _order(plan.order),
+        "history": [asdict(m) for m in _thinned(result.history)],
     }
+
+
+def _thinned(history: Sequence[Moment]) -> list[Moment]:
+    """At most about `MOMENTS` of them: of those of one level that are close together, the last."""
+    apart = (history[-1].seconds - history[0].seconds) / MOMENTS if history else 0.0
+    kept = list[Moment]()
+    for moment in history:
+        if kept and kept[-1].level == moment.level and moment.seconds - kept[-1].seconds < apart:
+            kept[-1] = replace(moment, seconds=kept[-1].seconds)
+        else:
+            kept.append(moment)
+    return kept
 
 
 def _order(order: Order) -> dict[str, int]:
@@ -148,11 +165,12 @@ def _equivalence(result: Result) -> dict[str, Any] | None:
 
 def host_ops(network: Network) -> list[dict[str, str]]:
     """Every op that computes on the host, with its reason; reshapes at the network's ends only rename axes and are left out."""
-    names = [*network.head, *(n for g in network.groups for n in g.host_ops), *network.tail]
-    ops = [network.graph.ops_by_name[n] for n in names]
-    return [{"op": op.op_type, "name": op.name, "reason": host_reason(op)} for op in ops if op.op_type not in _VIEWS]
+    inner = [n for g in network.groups for n in g.host_ops]
+    ops = [network.graph.ops_by_name[n] for n in (*network.head, *inner, *network.tail)]
+    told = [op for op in ops if op.name in inner or op.op_type not in _VIEWS]
+    return [{"op": op.op_type, "name": op.name, "reason": host_reason(network.graph, op)} for op in told]
 
 
-def import_notes(result: Result) -> list[str]:
+def import_notes(imported: Imported) -> list[str]:
     """What import decided or declined, each once, in order."""
-    return list(dict.fromkeys([*result.imported.normalised.notes, *result.imported.network.graph.notes]))
+    return list(dict.fromkeys([*imported.normalised.notes, *imported.network.graph.notes]))

@@ -1,119 +1,101 @@
-"""`report.html`: one self-contained page, drawn with Plotly, that opens offline."""
+"""`report.html`: one self-contained page, drawn with Plotly, that opens offline. The folder's page.css and page.js go into it."""
 
+import json
+from collections.abc import Iterable, Sequence
 from html import escape
+from importlib.resources import files
 from typing import Any
 
 import plotly.graph_objects as go
-import plotly.io
+import plotly.offline
 
 from sfopt.device import Device
 from sfopt.groups import Network
-from sfopt.plan import Plan, Role
-from sfopt.report.placement import placement_reasons
-from sfopt.units import format_bytes
+from sfopt.plan import Plan
+from sfopt.report import sections
+from sfopt.report.charts import cycles_figure, roofline_figure, search_figure, traffic_figure
+from sfopt.report.costs import group_costs
+from sfopt.report.memory_map import memory_map
 
-__all__ = ["memory_map", "report_page", "traffic_figure"]
-
-_COLOURS = {
-    Role.RESIDENT: "#4c78a8",
-    Role.INPUT: "#72b7b2",
-    Role.OUTPUT: "#54a24b",
-    Role.RING: "#eeca3b",
-    Role.WEIGHTS: "#b279a2",
-    Role.PARAMETERS: "#9d755d",
-}
-_SHORTCUT_COLOUR = "#f58518"
-
-_STYLE = """
-:root{color-scheme:light dark}
-body{font:16px/1.5 system-ui,sans-serif;margin:0 auto;max-width:1200px;padding:1rem}
-pre{overflow-x:auto;padding:.75rem;border:1px solid #8886}
-table{border-collapse:collapse;width:100%}td,th{text-align:left;padding:.25rem .5rem;border-bottom:1px solid #8884}
-.plot{background:#fff}
-"""
+__all__ = ["report_page"]
 
 
-def report_page(network: Network, plan: Plan, device: Device, facts: dict[str, Any], summary: list[str]) -> str:
-    """HTML text: the summary, the scratchpad over time, DRAM bytes per group, host ops with their reasons."""
-    title = escape(f"sfopt: {facts['model']['name']} on {device.name}")
-    figures = (memory_map(network, plan, device), traffic_figure(network, plan))
-    plots = "".join(
-        f'<div class="plot">{plotly.io.to_html(f, full_html=False, include_plotlyjs=i == 0, config={"responsive": True})}</div>'
-        for i, f in enumerate(figures)
-    )
-    hosted = "".join(
-        f"<tr><td>{escape(h['op'])}</td><td>{escape(h['name'])}</td><td>{escape(h['reason'])}</td></tr>"
-        for h in facts["host_ops"]
-    )
-    return (
-        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
-        f'<meta name="viewport" content="width=device-width,initial-scale=1"><style>{_STYLE}</style></head><body>'
-        f"<h1>{title}</h1><pre>{escape(chr(10).join(summary))}</pre>{plots}"
-        f"<h2>On the host</h2><table><tr><th>op</th><th>name</th><th>reason</th></tr>{hosted}</table></body></html>\n"
-    )
-
-
-def memory_map(network: Network, plan: Plan, device: Device) -> go.Figure:
-    """Rectangles of scratchpad: steps across, byte address up; shortcuts in their own colour."""
-    figure = go.Figure()
-    reasons, shortcuts = placement_reasons(network, plan), network.shortcuts
-    kinds: dict[tuple[str, str], list[Any]] = {}
-    for buffer in plan.buffers:
-        shortcut = buffer.role in (Role.RESIDENT, Role.RING) and buffer.content in shortcuts
-        key = ("shortcut", _SHORTCUT_COLOUR) if shortcut else (buffer.role.value, _COLOURS[buffer.role])
-        kinds.setdefault(key, []).append(buffer)
-    for (label, colour), buffers in kinds.items():
-        figure.add_bar(
-            name=label,
-            marker={"color": colour, "line": {"color": "#fff", "width": 0.5}},
-            x=[(b.first_step + b.last_step) / 2 for b in buffers],
-            width=[b.last_step - b.first_step + 1 for b in buffers],
-            base=[b.offset for b in buffers],
-            y=[b.size_bytes for b in buffers],
-            hovertext=[
-                f"{escape(b.name)}<br>{format_bytes(b.size_bytes)} at {b.offset}<br>steps {b.first_step} to {b.last_step}<br>"
-                + escape(reasons[b.content][1] if b.role is Role.RESIDENT else f"{b.role.value} buffer, {b.rows} rows")
-                for b in buffers
-            ],
-            hoverinfo="text",
-        )
-    figure.add_hline(
-        device.sram_bytes, line={"dash": "dash"}, annotation_text=f"scratchpad {format_bytes(device.sram_bytes)}"
-    )
-    figure.update_layout(
-        title="Scratchpad over time", barmode="overlay", xaxis_title="step", yaxis_title="address (bytes)", height=560
-    )
-    return figure
-
-
-def traffic_figure(network: Network, plan: Plan) -> go.Figure:
-    """DRAM bytes of each step by category, with the feature maps that the baseline would move beside them."""
-    figure = go.Figure()
-    ends = [dict.fromkeys((network.groups[s.first].name, network.groups[s.last].name)) for s in plan.segments]
-    names = [" to ".join(names) for names in ends]
-    steps = list(range(len(plan.segments)))
-    for category in dict.fromkeys(t.category for t in plan.transfers):
-        sums = dict.fromkeys(steps, 0)
-        for transfer in plan.transfers:
-            if transfer.category is category:
-                sums[transfer.segment] += transfer.size_bytes
-        figure.add_bar(name=category.value, x=steps, y=list(sums.values()), hovertext=names)
-    baseline = [
-        sum(
-            network.maps[n].size_bytes
-            for i in range(s.first, s.last + 1)
-            for n in (*network.groups[i].reads, *network.groups[i].writes)
-        )
-        for s in plan.segments
+def report_page(network: Network, plan: Plan, device: Device, facts: dict[str, Any], summary: Sequence[str]) -> str:
+    """HTML text. `facts` are those of `report.json`, `summary` the lines that end a run."""
+    costs = group_costs(network, plan, device)
+    page = _Page()
+    body = [
+        sections.heading(facts),
+        sections.cards(facts),
+        page.section("memory", "Memory map", sections.memory_note(plan, device), memory_map(network, plan, device)),
+        page.section("traffic", "DRAM traffic of each group", sections.TRAFFIC_NOTE, traffic_figure(costs)),
+        page.section("cycles", "Cycles of each group", sections.CYCLES_NOTE, cycles_figure(costs)),
+        page.section("roofline", "Roofline", sections.roofline_note(costs, device), roofline_figure(costs, device)),
+        page.section("segments", "Segments", sections.SEGMENTS_NOTE, text=sections.segments(network, plan, costs)),
+        page.section(
+            "proof", "Proof", sections.proof_note(facts), search_figure(facts["solver"]), sections.levels(facts)
+        ),
+        page.section("equivalence", "Equivalence", text=sections.equivalence(facts)),
+        page.section("host", "On the host", text=sections.hosted(facts)),
+        page.section("summary", "Summary to paste", text=f"<pre>{escape(chr(10).join(summary))}</pre>"),
     ]
-    figure.add_scatter(
-        name="feature maps of the baseline",
-        x=steps,
-        y=baseline,
-        mode="markers",
-        marker={"symbol": "line-ew-open", "size": 8},
+    body.insert(1, page.contents())
+    title = escape(f"sfopt: {facts['model']['name']} on {device.name}")
+    return (
+        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
+        f'<meta name="viewport" content="width=device-width,initial-scale=1"><style>{_asset("page.css")}</style></head>'
+        f"<body>{''.join(body)}{page.scripts()}</body></html>\n"
     )
-    figure.update_layout(
-        title="DRAM bytes of each step", barmode="stack", xaxis_title="step", yaxis_title="bytes", height=460
-    )
-    return figure
+
+
+class _Page:
+    """Collects the figures of the sections, and their names for the list of contents."""
+
+    def __init__(self) -> None:
+        self.figures: dict[str, Any] = {}
+        self.titles: dict[str, str] = {}
+
+    def section(self, name: str, title: str, note: str = "", figure: go.Figure | None = None, text: str = "") -> str:
+        """A heading, a sentence or two, a plot if there is one, more text."""
+        self.titles[name] = title
+        plot = tools = ""
+        if figure is not None:
+            self.figures[name] = _plain(figure)
+            plot, tools = f'<div class="legend"></div><div class="plot" data-figure="{name}"></div>', _TOOLS
+        head = f'<div class="head"><h2>{escape(title)}</h2>{tools}</div>'
+        said = f'<p class="note">{escape(note)}</p>' if note else ""
+        return f'<section id="{name}">{head}{said}{plot}{text}</section>'
+
+    def contents(self) -> str:
+        """Links to the sections."""
+        links = (f'<a href="#{name}">{escape(title)}</a>' for name, title in self.titles.items())
+        return f"<nav>{''.join(links)}</nav>"
+
+    def scripts(self) -> str:
+        """The figures as data, the library, and what draws them."""
+        data = json.dumps(self.figures, separators=(",", ":")).replace("<", "\\u003c")
+        library = plotly.offline.get_plotlyjs().replace("</script", "<\\/script")
+        return _joined((f'<script type="application/json" id="figures">{data}</script>', library, _asset("page.js")))
+
+
+_TOOLS = (
+    '<div class="tools"><button type="button" data-tool="in" aria-label="zoom in">+</button>'
+    '<button type="button" data-tool="out" aria-label="zoom out">−</button>'
+    '<button type="button" data-tool="reset">Reset</button></div>'
+)
+
+
+def _joined(parts: Iterable[str]) -> str:
+    data, *scripts = parts
+    return data + "".join(f"<script>{script}</script>" for script in scripts)
+
+
+def _plain(figure: go.Figure) -> dict[str, Any]:
+    """Data and layout without the template: colours are the page's."""
+    figure.layout.template = None
+    made = json.loads(figure.to_json())
+    return {"data": made["data"], "layout": made["layout"]}
+
+
+def _asset(name: str) -> str:
+    return (files("sfopt.report") / name).read_text(encoding="utf-8")

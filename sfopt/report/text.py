@@ -1,4 +1,4 @@
-"""What a person reads: a dozen lines that can be pasted into a mail, and the texts of `explain` and `devices`."""
+"""What a person reads: ten lines that can be pasted into a mail, and the texts of `explain` and `devices`."""
 
 from typing import Any
 
@@ -12,45 +12,36 @@ from sfopt.units import format_bytes
 
 __all__ = ["device_table", "explain_lines", "summary_lines"]
 
-_NOTES_SHOWN = 3
-
 
 def summary_lines(report: dict[str, Any]) -> list[str]:
-    """The closing summary of a run, one statement a line."""
+    """The closing summary of a run: ten lines, one statement each."""
     model, device, dram, sram = report["model"], report["device"], report["dram_bytes"], report["sram"]
-    planned, solver = dram["planned"], report["solver"]
+    planned, solver, hosted = dram["planned"], report["solver"], report["host_ops"]
     less = 100 * (1 - planned["total"] / dram["baseline"]) if dram["baseline"] else 0.0
     lanes = f"{device['lanes_in']} x {device['lanes_out']} lanes at {device['clock_hz'] / 1e6:.0f} MHz"
     size, macs = format_bytes(model["weight_bytes"]), model["macs"] / 1e6
-    lines = [
+    used = f"{sram['peak']} of {sram['capacity']} bytes of scratchpad used"
+    lines = (
         f"model     {model['name']}: {model['groups']} groups, {macs:.1f} MMAC, constants {size}",
-        *_import_lines(report["notes"]),
-        f"device    {device['name']}: {lanes}, scratchpad {format_bytes(sram['capacity'])}",
+        f"import    {_import(report['notes'])}",
+        f"device    {device['name']}: {lanes}, {used}",
         f"traffic   {planned['total']} bytes planned, {less:.1f} % less than the baseline's {dram['baseline']}",
         f"          {_parts_of(planned)}; compulsory {dram['compulsory']} without program",
-        f"proof     {solver['method']}: {solver['status']}; {_levels(solver)}; {solver['seconds']:.2f} s",
-        *_order_lines(solver),
-        f"sram      peak {sram['peak']} of {sram['capacity']} bytes",
-    ]
-    if report["cycles"]:
-        cycles = report["cycles"]
-        efficiency = f"MAC efficiency {100 * cycles['mac_efficiency']:.1f} %"
-        lines.append(f"time      {cycles['total']} cycles, {report['latency_ms']:.3f} ms, {efficiency} (timing model)")
-    lines.append(_equivalence_line(report))
-    if report["dram_bytes"]["rtl"]:
-        lines.append(_rtl_line(report))
-    if report["original"]:
-        lines.append(_original_line(report["original"]))
-    hosted = report["host_ops"]
-    lines.append(f"host      {len(hosted)} ops: " + (", ".join(dict.fromkeys(h["op"] for h in hosted)) or "none"))
-    return lines
+        f"proof     {solver['method']}: {solver['status']}; {_levels(solver)}{_order(solver)}; {solver['seconds']:.2f} s",
+        f"time      {_time(report)}",
+        f"checked   {_equivalence(report)}",
+        f"original  {_original(report['original'])}",
+        f"host      {len(hosted)} ops: " + (", ".join(dict.fromkeys(h["op"] for h in hosted)) or "none"),
+    )
+    return [line.replace("\n", " ") for line in lines]
 
 
-def _import_lines(notes: list[str]) -> list[str]:
-    """What import decided by itself: the first notes, and how many more there are."""
-    more = len(notes) - _NOTES_SHOWN
-    lines = [f"import    {note}" for note in notes[:_NOTES_SHOWN]]
-    return [*lines, f"import    {more} more notes: sfopt explain"] if more > 0 else lines
+def _import(notes: list[str]) -> str:
+    """What import decided by itself: the first note, and how many more there are."""
+    if not notes:
+        return "nothing to note"
+    more = len(notes) - 1
+    return notes[0] + (f"; {more} more {'note' if more == 1 else 'notes'}: sfopt explain" if more else "")
 
 
 def _levels(solver: dict[str, Any]) -> str:
@@ -62,15 +53,15 @@ def _levels(solver: dict[str, Any]) -> str:
     return ", ".join(parts)
 
 
-def _order_lines(solver: dict[str, Any]) -> list[str]:
+def _order(solver: dict[str, Any]) -> str:
     """Which order of the groups it is, and whether one of the others that were tried may allow less of the first objective."""
     order = solver["order"]
     if order is None:
-        return []
+        return ""
     first, which = solver["levels"][0]["name"], "the model's own" if order["chosen"] == 1 else "not the model's own"
     least = f"none of these has {first} below {order['bound']}"
     verdict = "proven" if order["bound"] == solver["objective"] else "one may have less than this plan"
-    return [f"order     {order['chosen']} of {order['tried']} tried, {which}; {least} ({verdict})"]
+    return f"; order {order['chosen']} of {order['tried']} tried, {which}; {least} ({verdict})"
 
 
 def _parts_of(planned: dict[str, int]) -> str:
@@ -78,31 +69,41 @@ def _parts_of(planned: dict[str, int]) -> str:
     return ", ".join(f"{name.replace('_', ' ')} {planned[name]}" for name in names)
 
 
-def _original_line(original: dict[str, Any]) -> str:
-    if original["error"]:
-        return f"original  not compared: {original['error']}"
-    top = "same" if original["same_top1"] else "another"
-    figures = f"largest difference {original['max_abs_diff']:.3g}, SQNR {original['sqnr_db']:.1f} dB, {top} top-1"
-    return f"original  output `{original['output']}` on one sample: {figures}"
+def _time(report: dict[str, Any]) -> str:
+    """Cycles of the timing model, and of the hardware where it ran."""
+    cycles = report["cycles"]
+    if cycles is None:
+        return "not measured: the program was not run"
+    efficiency = f"MAC efficiency {100 * cycles['mac_efficiency']:.1f} %"
+    modelled = f"{cycles['total']} cycles, {report['latency_ms']:.3f} ms, {efficiency} (timing model)"
+    if cycles["rtl"] is None:
+        return modelled
+    more = 100 * (cycles["rtl"] / cycles["total"] - 1)
+    return f"{modelled}; rtl {cycles['rtl']} cycles, {more:+.2f} % against it"
 
 
-def _equivalence_line(report: dict[str, Any]) -> str:
-    equivalence = report["equivalence"]
+def _equivalence(report: dict[str, Any]) -> str:
+    """What was compared; a difference in results or bytes would have been an error."""
+    equivalence, dram = report["equivalence"], report["dram_bytes"]
     if equivalence is None:
-        return "checked   plan only; the program was not run (--no-verify)"
-    simulated = report["dram_bytes"]["simulated"]
-    moved = f"; simulated traffic {simulated['total']} bytes = planned" if simulated else ""
+        return "plan only; the program was not run (--no-verify)"
+    moved = f"; simulated traffic {dram['simulated']['total']} bytes = planned" if dram["simulated"] else ""
+    rtl = f"; rtl: same results and traffic, {dram['rtl']['total']} bytes" if dram["rtl"] else ""
     return (
-        f"checked   {equivalence['mismatches']} mismatches in {equivalence['tensors']} tensors, "
-        f"{equivalence['elements']} elements, against {equivalence['reference']}{moved}"
+        f"{equivalence['mismatches']} mismatches in {equivalence['tensors']} tensors, "
+        f"{equivalence['elements']} elements, against {equivalence['reference']}{moved}{rtl}"
     )
 
 
-def _rtl_line(report: dict[str, Any]) -> str:
-    """What the hardware's run showed; a difference in anything but the cycles would have been an error."""
-    cycles, moved = report["cycles"], report["dram_bytes"]["rtl"]["total"]
-    more = 100 * (cycles["rtl"] / cycles["total"] - 1)
-    return f"rtl       same results and traffic, {moved} bytes; {cycles['rtl']} cycles, {more:+.2f} % against the timing model"
+def _original(original: dict[str, Any] | None) -> str:
+    """How far int8 is from the model as it came."""
+    if original is None:
+        return "not compared: the program was not run"
+    if original["error"]:
+        return f"not compared: {original['error']}"
+    top = "same" if original["same_top1"] else "another"
+    figures = f"largest difference {original['max_abs_diff']:.3g}, SQNR {original['sqnr_db']:.1f} dB, {top} top-1"
+    return f"output `{original['output']}` on one sample: {figures}"
 
 
 def explain_lines(network: Network, plan: Plan) -> list[str]:

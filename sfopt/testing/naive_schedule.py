@@ -6,7 +6,7 @@ from fractions import Fraction
 from math import ceil, lcm
 
 from sfopt.groups import Group, Kind, Network
-from sfopt.rows import RowSchedule, row_rate, rows_read, rows_to_run
+from sfopt.rows import RowSchedule, row_grain, row_rate, rows_read, rows_to_run
 
 __all__ = ["Schedule", "ring_rows", "schedule_groups", "spans_read"]
 
@@ -37,7 +37,8 @@ def schedule_groups(
         return None
     bands, steps = 1, Rates()
     for i, rates in enumerate(parts):
-        unit = lcm(*(r.denominator for r in rates.values()))
+        grains = (rates[g.index] / row_grain(g) for g in groups if g.index in rates)
+        unit = lcm(*(r.denominator for r in (*rates.values(), *grains)))
         rows = rows_to_run(network, network.groups[max(n for n in rates if isinstance(n, int))])
         if i == 0:
             step = rows if band_rows is None else unit * band_rows
@@ -67,7 +68,8 @@ def ring_rows(network: Network, groups: Sequence[Group], schedule: Schedule, ten
         if tensor in group.reads:
             spans = spans_read(network, group, tensor, schedule.runs[group.index], schedule.bands)
             rows += [there.after(i + before) - first for i, first, _ in spans]
-    return min(height, max(rows))
+    grain = row_grain(makers[0]) if makers else 1
+    return min(height, ceil(max(rows) / grain) * grain)
 
 
 def _is_forbidden(groups: Sequence[Group]) -> bool:
@@ -125,7 +127,8 @@ def _run(
     rows = rows_to_run(network, group)
     readers = [g for g in groups if group.output in g.reads]
     first = max(_needed(network, readers, group.output, step, bands, runs), rows - (bands - 1) * step)
-    return RowSchedule(first if readers else max(first, step), step, rows)
+    first = first if readers else max(first, step)
+    return RowSchedule(min(rows, ceil(first / row_grain(group)) * row_grain(group)), step, rows)
 
 
 def _feed(
