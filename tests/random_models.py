@@ -144,10 +144,12 @@ class _Moves(Grower):
         c, h, w = self.shapes[x]
         if (h, w) == (1, 1):
             return self.binary("Add", x, self.conv(x, c))
-        self.host |= {"Add"}
-        if (
-            x in self.sources
-        ):  # the host adds to the input, and may do so in the input's own layout: then it has the mean as well
+        self.host |= {
+            "Add",
+            "Clip",
+            "Relu",
+        }  # no int8 starts at the two latter, so they may stay with an Add in front of them
+        if x in self.sources:  # the Add may happen in the input's own layout, and then the mean does
             self.host |= {"GlobalAveragePool", "ReduceMean"}
         return self.binary("Add", x, self.conv(self.mean(x), c))
 
