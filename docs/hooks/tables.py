@@ -8,6 +8,7 @@ import inspect
 import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +46,7 @@ def table(header: tuple[str, ...], rows: Iterator[tuple[str, ...]]) -> str:
 def fields(path: str) -> str:
     """A class: its docstring, then the fields of a dataclass with the text beneath each, or the values of an enumeration."""
     module, _, name = path.rpartition(".")
-    cls = griffe.load(module)[name]
+    cls = _module(module)[name]
     members = [m for m in cls.attributes.values() if "property" not in m.labels]
     if any(m.annotation for m in members):
         header = ("field", "type", "meaning")
@@ -53,6 +54,12 @@ def fields(path: str) -> str:
     else:
         header, rows = ("value",), [(f"`{str(m.value).strip(chr(39))}`",) for m in members]
     return f"{_text(cls)}\n\n{table(header, iter(rows))}"
+
+
+@cache
+def _module(name: str) -> Any:
+    """A module as griffe reads it, without those below it."""
+    return griffe.load(name, submodules=False)
 
 
 def _text(member: Any) -> str:
