@@ -4,6 +4,7 @@
 """
 
 import ast
+import importlib
 import inspect
 import re
 import sys
@@ -58,8 +59,9 @@ def fields(path: str) -> str:
 
 @cache
 def _module(name: str) -> Any:
-    """A module as griffe reads it, without those below it."""
-    return griffe.load(name, submodules=False)
+    """A module as griffe reads it: this file alone."""
+    source = inspect.getsource(importlib.import_module(name))
+    return griffe.visit(name, Path(name), source)
 
 
 def _text(member: Any) -> str:
