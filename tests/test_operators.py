@@ -74,6 +74,17 @@ def test_every_function_of_one_value_is_a_table(tmp_path: Path) -> None:
     assert not [h for h in build_report(result)["host_ops"] if h["op"] not in BOUNDARY]
 
 
+def test_a_part_that_nothing_reads_is_a_part_all_the_same(tmp_path: Path) -> None:
+    m = ModelBuilder(1)
+    x = m.conv(m.input((1, 3, 6, 6)), 3, 8)
+    m.add("Split", x, outputs=["few", "unread"], axis=1)
+    result = flow(m.build(m.conv("few", 4, 4, 1)), tmp_path)
+    assert [str(g.kind) for g in result.imported.network.groups] == ["conv", "conv"]
+    assert result.verification is not None
+    assert result.verification.deviation is not None
+    assert result.verification.deviation.sqnr_db > LEAST_SQNR_DB
+
+
 def always_hosted(m: ModelBuilder, x: str) -> list[str]:
     """Every operator whose reason is always the same, on one map."""
     ones, zeros = m.constant([1.0] * 8), m.constant([0.0] * 8)

@@ -114,7 +114,9 @@ class _Reader:
             inputs = inputs[:-1]
         attributes = {a.name: _plain_attribute(a, node, name) for a in node.attribute}
         # What only training reads (a mask, running statistics, the indices of a MaxPool) is not an output here.
-        outputs = [o if i == 0 or o in self.read_names else "" for i, o in enumerate(node.output)]
+        # Those of a Split all count: how many there are says how large each is.
+        kept = {*self.read_names, *node.output[:1], *(node.output if node.op_type == "Split" else ())}
+        outputs = [o if o in kept else "" for o in node.output]
         while len(outputs) > 1 and not outputs[-1]:
             outputs.pop()
         return Op(name, node.op_type, inputs, tuple(outputs), attributes, domain)
