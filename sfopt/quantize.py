@@ -13,12 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnxruntime
 from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType, quantize_static
 from onnxruntime.quantization.calibrate import CalibrationDataReader
 from onnxruntime.quantization.quant_utils import compute_scale_zp
 
-from sfopt.calibration import RANDOM_CALIBRATION_WARNING, Sample, random_calibration, read_calibration
-from sfopt.errors import CalibrationError
+from sfopt.calibration import RANDOM_CALIBRATION_WARNING, RandomSamples, Sample, random_calibration, read_calibration
+from sfopt.errors import CalibrationError, ModelError
 from sfopt.fences import fence_functions, neighbours, origin
 from sfopt.graph import Graph, Op, Quant
 from sfopt.host import open_session, run_session
@@ -32,6 +33,7 @@ from sfopt.passes.rewrite import number_operand
 
 __all__ = [
     "RANDOM_CALIBRATION_WARNING",
+    "RandomSamples",
     "complete",
     "is_quantized",
     "needs_calibration",
@@ -44,6 +46,9 @@ __all__ = [
 MINIMUM_RANGE = 1e-4
 """Least range of a tensor. One that calibration saw as 0 throughout would get scale 1, zero point 0; the Relu that wrote it, which
 onnxruntime.quantization drops because int8 saturates, would let negative numbers pass."""
+
+_WARNING, _FATAL = 2, 4
+"""Severities of ONNX Runtime's log; the first is its default."""
 
 _DENSE = frozenset({"Gemm", "MatMul"})
 _FEATURE_OPS = frozenset(
@@ -71,23 +76,30 @@ def quantize(model: bytes, calibration: Iterable[Sample], progress: Callable[[in
     with tempfile.TemporaryDirectory(prefix="sfopt-") as folder, _quiet():
         source, target = Path(folder) / "float.onnx", Path(folder) / "int8.onnx"
         source.write_bytes(model if watched is original else write_onnx(watched))
-        quantize_static(
-            source,
-            target,
-            _Reader(calibration, progress),
-            quant_format=QuantFormat.QDQ,
-            activation_type=QuantType.QInt8,
-            weight_type=QuantType.QInt8,
-            per_channel=True,
-            calibrate_method=CalibrationMethod.MinMax,
-            op_types_to_quantize=sorted({op.op_type for op in graph.ops if op.name in names}),
-            nodes_to_quantize=names,
-            extra_options={
-                "ForceQuantizeNoInputCheck": True,
-                "MinimumRealRange": MINIMUM_RANGE,
-                "TensorQuantOverrides": {**_exact_factors(graph, set(names)), **_single_scales(graph, names)},
-            },
-        )
+        try:
+            quantize_static(
+                source,
+                target,
+                _Reader(calibration, progress),
+                quant_format=QuantFormat.QDQ,
+                activation_type=QuantType.QInt8,
+                weight_type=QuantType.QInt8,
+                per_channel=True,
+                calibrate_method=CalibrationMethod.MinMax,
+                op_types_to_quantize=sorted({op.op_type for op in graph.ops if op.name in names}),
+                nodes_to_quantize=names,
+                extra_options={
+                    "ForceQuantizeNoInputCheck": True,
+                    "MinimumRealRange": MINIMUM_RANGE,
+                    "TensorQuantOverrides": {**_exact_factors(graph, set(names)), **_single_scales(graph, names)},
+                },
+            )
+        except CalibrationError:
+            raise
+        except Exception as error:  # noqa: BLE001 - onnxruntime raises another class for every status code
+            raise ModelError(
+                f"onnxruntime.quantization cannot quantise the model: {' '.join(str(error).split())}"
+            ) from None
         data = target.read_bytes()
     if watched.outputs == original.outputs:
         return data
@@ -266,7 +278,9 @@ def _quiet() -> Iterator[None]:
     root = logging.getLogger()
     level = root.level
     root.setLevel(logging.ERROR)
+    onnxruntime.set_default_logger_severity(_FATAL)  # what it says on standard error is in its exception too
     try:
         yield
     finally:
         root.setLevel(level)
+        onnxruntime.set_default_logger_severity(_WARNING)

@@ -118,7 +118,7 @@ def test_ends_of_a_network(build: Callable[[ModelBuilder], list[str]], kinds: st
 
 def test_a_batch_of_two_is_refused_in_one_line(tmp_path: Path) -> None:
     m = ModelBuilder(1)
-    with pytest.raises(ModelError, match="input `x` has batch 2, needs 1: export it with batch 1 or a dynamic batch$"):
+    with pytest.raises(ModelError, match=r"input `x` has batch 2, needs 1: export it with batch 1 or a dynamic batch$"):
         flow(m.build(m.conv(m.input((2, 3, 6, 6)), 3, 4)), tmp_path, calibrated=False)
 
 
