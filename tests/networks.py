@@ -250,11 +250,11 @@ def _grow(b: GraphBuilder, r: np.random.Generator, x: str, made: Sequence[str], 
     return b.relu(y) if r.random() < 0.5 else y
 
 
-def resnet50(side: int = 224) -> Network:
-    """ResNet-50 v1.5: shapes only."""
+def resnet50(side: int = 224, blocks_of: tuple[int, ...] = (3, 4, 6, 3)) -> Network:
+    """ResNet-50 v1.5, or with other numbers of blocks in its four stages: shapes only."""
     b = GraphBuilder("resnet50", zero_weights=True)
     x = b.max_pool(b.relu(b.conv(b.input(3, side, side), 64, 7, 2)), 3, 2, 1)
-    for channels, blocks, stride in ((64, 3, 1), (128, 4, 2), (256, 6, 2), (512, 3, 2)):
+    for channels, blocks, stride in zip((64, 128, 256, 512), blocks_of, (1, 2, 2, 2), strict=True):
         for i in range(blocks):
             step = stride if i == 0 else 1
             shortcut = b.conv(x, channels * 4, 1, step) if i == 0 else x

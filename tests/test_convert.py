@@ -202,7 +202,7 @@ class TestSources:
         assert result.verification.deviation is not None
         assert result.verification.deviation.sqnr_db > 25
         assert {h["op"] for h in host_ops(result.imported.network)} == {"QuantizeLinear", "DequantizeLinear"}
-        notes = import_notes(result)
+        notes = import_notes(result.imported)
         assert notes[0] == "converted from TensorFlow, with batch 1"
         assert any(note.endswith("dynamic batch fixed to 1") for note in notes) == (kind == "tflite")
 

@@ -2,15 +2,14 @@
 
 import re
 
-from naive_plan import Choice, naive_plan
 from networks import GraphBuilder
 from segment_networks import SEGMENT_NETWORKS
 
 from sfopt.device import load_device
 from sfopt.plan import Role
 from sfopt.report import explain_lines
-from sfopt.report.page import memory_map, traffic_figure
 from sfopt.report.placement import placement_reasons
+from sfopt.testing.naive_plan import Choice, naive_plan
 
 DEVICE = load_device("sim8")
 
@@ -42,13 +41,3 @@ def test_resident_that_ends_early_says_what_it_saves() -> None:
     assert why == f"shortcut kept until `{y}`, read back by 1 more; spilling it would move {size} B"
     why = placement_reasons(network, naive_plan(network, DEVICE, Choice(resident=frozenset({x}))))[x][1]
     assert f"kept until `{network.groups[last].name}`; spilling it would move {3 * size} B" in why
-
-
-def test_page_draws_every_buffer_and_every_byte() -> None:
-    network = SEGMENT_NETWORKS["forks"]()
-    plan = naive_plan(network, DEVICE, Choice(band_rows=1), [3])
-    assert Role.RING in {b.role for b in plan.buffers}
-    bars = memory_map(network, plan, DEVICE).data
-    assert sum(sum(bar.y) for bar in bars) == sum(b.size_bytes for b in plan.buffers)
-    drawn = [bar for bar in traffic_figure(network, plan).data if bar.type == "bar"]
-    assert sum(sum(bar.y) for bar in drawn) == plan.traffic_bytes

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from naive_plan import Choice, naive_plan
 from segment_networks import SEGMENT_NETWORKS
+from transposed_networks import transposed_network
 
 from sfopt.backend import Event, Execution
 from sfopt.device import load_device
@@ -24,10 +25,11 @@ from sfopt_fpga.slices import label_events
 DEVICE = replace(load_device("sim8"), banks=256)
 """Naive plans give each buffer banks of its own."""
 ENGINES = ("load", "compute", "store")
+NETWORKS = {**SEGMENT_NETWORKS, "transposed": lambda: transposed_network(3)}
 
 
 def executed(name: str, choice: Choice | None = None, cuts: tuple[int, ...] = ()) -> tuple[Network, Plan, Execution]:
-    network = SEGMENT_NETWORKS[name]()
+    network = NETWORKS[name]()
     plan = naive_plan(network, DEVICE, choice or Choice(band_rows=2), [*cuts])
     rng = np.random.default_rng(0)
     maps = [network.maps[n] for n in network.inputs]
@@ -63,9 +65,9 @@ def require_valid(records: list[dict[str, Any]]) -> None:
         assert all(before[1] <= after[0] for before, after in pairwise(nanoseconds))
 
 
-@pytest.mark.parametrize("name", ["residual_chain", "forks", "inception", "pyramid"])
+@pytest.mark.parametrize("name", ["residual_chain", "forks", "inception", "pyramid", "transposed"])
 def test_every_cycle_and_byte_is_in_it(name: str) -> None:
-    _, plan, execution = executed(name, cuts=(2,))
+    _, plan, execution = executed(name, cuts=(1,))
     records = read(trace_json({"timing model": execution.events}, DEVICE))
     require_valid(records)
     slices = [r for r in records if r["ph"] == "X"]
@@ -86,7 +88,7 @@ def test_every_cycle_and_byte_is_in_it(name: str) -> None:
     assert +moved == +planned
 
 
-@pytest.mark.parametrize("name", ["residual_chain", "forks", "pyramid"])
+@pytest.mark.parametrize("name", ["residual_chain", "forks", "pyramid", "transposed"])
 def test_slices_name_group_rows_and_channels(name: str) -> None:
     network, _, execution = executed(name)
     groups = {g.name: g for g in network.groups}

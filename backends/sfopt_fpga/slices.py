@@ -69,14 +69,16 @@ class _Labels:
 
     def all(self) -> Iterator[tuple[Engine, _Label]]:
         """Every LOAD, COMPUTE and STORE in program order."""
-        setup: Mapping[str, int] = {}
+        setup, phase = dict[str, int](), dict[str, int]()
         for step in run_sequence(self.program.words):
             if step.opcode is Opcode.SETUP:
-                setup = step.fields
+                setup, phase = {**step.fields}, {}
+            elif step.opcode is Opcode.PHASE:
+                phase = {**step.fields}
             elif step.opcode is Opcode.COMPUTE:
                 tensor = self.written.get(step.word, f"COMPUTE {step.word}")
                 rows, channels = compute_span(step, setup)
-                yield Engine.COMPUTE, _Label(step.word, tensor, tensor, rows, channels)
+                yield Engine.COMPUTE, _Label(step.word, tensor, tensor, _rows_of_output(rows, phase), channels)
             elif step.opcode in (Opcode.LOAD, Opcode.STORE):
                 if step.word not in self.moved:
                     self.moved[step.word] = self._tensor(step)
@@ -99,3 +101,11 @@ class _Labels:
             return transfer_span(step), None
         convolution = self.network.groups[self.network.producers[group]].kind is Kind.CONV
         return None, transfer_span(step) if convolution and name.endswith(".weights") else None
+
+
+def _rows_of_output(rows: tuple[int, int], phase: Mapping[str, int]) -> tuple[int, int]:
+    """The rows of the output between which a phase's lie."""
+    if not phase or rows[0] >= rows[1]:
+        return rows
+    first, step = phase["row_first"], phase["row_step"]
+    return first + rows[0] * step, first + (rows[1] - 1) * step + 1

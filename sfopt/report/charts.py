@@ -56,7 +56,9 @@ def traffic_figure(costs: Sequence[GroupCost]) -> go.Figure:
         ("compulsory", [c.compulsory_bytes for c in costs], {"color": INK, "width": 1.5}),
     )
     for name, values, line in lines:
-        figure.add_scatter(name=name, **_steps(at, values), mode="lines", line={**line, "shape": "hv"}, hoverinfo="skip")
+        figure.add_scatter(
+            name=name, **_steps(at, values), mode="lines", line={**line, "shape": "hv"}, hoverinfo="skip"
+        )
     _grouped(figure, costs, "DRAM bytes", bytes=["yaxis"])
     return figure.update_layout(barmode="stack", bargap=0.15)
 
@@ -76,7 +78,10 @@ def cycles_figure(costs: Sequence[GroupCost]) -> go.Figure:
     """Cycles of each group's COMPUTEs beside those of its transfers, as the plan's cycle model has them."""
     figure, at = go.Figure(), [c.index for c in costs]
     texts = [hover_text(_title(c), *_cycle_lines(c)) for c in costs]
-    for (name, colour), values in ((COMPUTE, [c.compute_cycles for c in costs]), (DRAM, [c.dram_cycles for c in costs])):
+    for (name, colour), values in (
+        (COMPUTE, [c.compute_cycles for c in costs]),
+        (DRAM, [c.dram_cycles for c in costs]),
+    ):
         figure.add_bar(name=name, x=at, y=values, marker={"color": colour}, hovertext=texts, hoverinfo="text")
     _grouped(figure, costs, "cycles")
     return figure.update_layout(barmode="group", bargap=0.15)
@@ -149,15 +154,22 @@ def search_figure(solver: Mapping[str, Any]) -> go.Figure | None:
         mine = [m for m in history if m["level"] == name]
         for trace in _level_traces(mine, found[name], end):
             figure.add_trace(trace, row=row, col=1)
-        figure.update_yaxes(title=LEVELS.get(name, name), row=row, col=1)
+        figure.update_yaxes(title=LEVELS.get(name, name), range=_around(mine, found[name]["value"]), row=row, col=1)
+    figure.update_xaxes(range=[0, 1.02 * end])
     figure.update_xaxes(title="seconds since planning began", row=len(names), col=1)
     axes = [f"yaxis{row}" if row > 1 else "yaxis" for row, name in enumerate(names, 1) if name != "cycles"]
-    return figure.update_layout(hovermode="closest", height=140 + 190 * len(names), meta={"bytes": axes})
+    return figure.update_layout(hovermode="closest", height=100 + 150 * len(names), meta={"bytes": axes})
 
 
-def _level_traces(
-    moments: Sequence[Mapping[str, Any]], level: Mapping[str, Any], end: float
-) -> list[go.Scatter]:
+def _around(moments: Sequence[Mapping[str, Any]], value: int) -> list[float]:
+    """A range that shows all values and bounds, and does not blow up a difference that is next to none."""
+    known = [value, *(n for m in moments for n in (m["value"], m["bound"]) if n is not None)]
+    low, high = min(known), max(known)
+    room = max(0.08 * (high - low), 0.03 * high)
+    return [max(0, low - room), high + room]
+
+
+def _level_traces(moments: Sequence[Mapping[str, Any]], level: Mapping[str, Any], end: float) -> list[go.Scatter]:
     """Bound and value as steps with the gap filled between them, and the plan that came of it."""
     known = [m for m in moments if m["value"] is not None]
     lines = (("proven bound", moments, "bound", DRAM[1], None), ("best choice", known, "value", COMPUTE[1], "tonexty"))

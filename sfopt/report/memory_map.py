@@ -11,7 +11,7 @@ import plotly.graph_objects as go
 
 from sfopt.device import Device
 from sfopt.groups import Kind, Network
-from sfopt.plan import Buffer, Category, Plan, Role, Run, Transfer, WeightMode
+from sfopt.plan import Buffer, Category, Plan, Role, Transfer, WeightMode
 from sfopt.report.placement import placement_reasons
 from sfopt.units import format_bytes
 
@@ -60,7 +60,7 @@ def memory_map(network: Network, plan: Plan, device: Device) -> go.Figure:
         xaxis={"title": "group, in execution order", "range": [-0.5, len(network.groups) - 0.5]},
         yaxis={"title": "address in the scratchpad", "range": [lowest, (1 + 1.8 * STRIP_SHARE) * top]},
         height=620,
-        meta={"bytes": ["yaxis"], "groups": True, "dram": lowest / 2},
+        meta={"bytes": ["yaxis"], "groups": True, "dram": lowest / 2, "top": top},
     )
     return figure
 
@@ -72,7 +72,7 @@ def hover_text(title: str, *facts: str) -> str:
     return "<br>".join([bold, *map(escape, lines)])
 
 
-def name_of_segment(network: Network, plan: Plan, step: int) -> str:
+def name_of_segment(plan: Plan, step: int) -> str:
     """`segment 3, groups 4 to 7` or, of one group, `segment 3, group 4`."""
     segment = plan.segments[step]
     which = f"group {segment.first}" if segment.first == segment.last else f"groups {segment.first} to {segment.last}"
@@ -121,13 +121,15 @@ def _columns(plan: Plan, first_step: int, last_step: int) -> tuple[float, float]
 
 def _buffers(network: Network, plan: Plan) -> Iterator[go.Bar]:
     why, kinds = _Reasons(network, plan), {kind: _Bars() for kind in BUFFERS}
-    for b in sorted(plan.buffers, key=lambda b: b.size_bytes, reverse=True):  # what lies within another is drawn over it
+    for b in sorted(
+        plan.buffers, key=lambda b: b.size_bytes, reverse=True
+    ):  # what lies within another is drawn over it
         shortcut = b.role is Role.RESIDENT and b.content in network.shortcuts
         kind = SHORTCUT if shortcut else b.role.value
         place = f"{format_bytes(b.size_bytes)} ({b.size_bytes} bytes) at {b.offset}, {b.rows} x {b.row_bytes} bytes"
-        steps = name_of_segment(network, plan, b.first_step)
+        steps = name_of_segment(plan, b.first_step)
         if b.last_step > b.first_step:
-            steps += f", until {name_of_segment(network, plan, b.last_step)}"
+            steps += f", until {name_of_segment(plan, b.last_step)}"
         text = hover_text(b.content, f"{BUFFERS[kind][0]}: {place}", steps, why.of(b))
         kinds[kind].add(_columns(plan, b.first_step, b.last_step), (b.offset, b.end), text)
     for kind, bars in kinds.items():
@@ -161,18 +163,16 @@ class _Reasons:
         if b.role is Role.PARAMETERS:
             return "biases, factors and tables of the group that writes this map"
         run = self.plan.segments[step].run(self.network.producers[b.content])
-        return _WEIGHT_REASONS[run.weight_mode](run, self.network.maps[b.content].channels)
+        if run.weight_mode is WeightMode.RESIDENT:
+            return "all weights, read once, before the first band"
+        channels = self.network.maps[b.content].channels
+        return f"weights of {run.channel_tile} of {channels} output channels at a time, {_TIMES[run.weight_mode]}"
 
 
-def _tile(run: Run, channels: int) -> str:
-    return f"{run.channel_tile} of {channels} output channels at a time"
-
-
-_WEIGHT_REASONS = {
-    WeightMode.RESIDENT: lambda run, channels: "all weights, read once, before the first band",
-    WeightMode.STREAMED: lambda run, channels: f"weights of {_tile(run, channels)}, read once: the only band is the frame",
-    WeightMode.REREAD: lambda run, channels: f"weights of {_tile(run, channels)}, read again for every band",
-    WeightMode.INPUT_REREAD: lambda run, channels: f"weights of {_tile(run, channels)}, read once; the input again for each",
+_TIMES = {
+    WeightMode.STREAMED: "read once: the only band is the frame",
+    WeightMode.REREAD: "read again for every band",
+    WeightMode.INPUT_REREAD: "read once; the input again for each",
 }
 
 
@@ -195,9 +195,13 @@ def _dram(network: Network, plan: Plan, top: int) -> Iterator[Any]:
             if (name in (*network.inputs, *network.outputs)) == spilled:
                 continue
             roof = -(lanes[name] + 0.8) * height
-            times = [f"{t.direction} by {name_of_segment(network, plan, t.segment)}" for _, t in uses]
+            times = [f"{t.direction} by {name_of_segment(plan, t.segment)}" for _, t in uses]
             total = sum(t.size_bytes for _, t in uses)
-            facts = (f"in DRAM: {format_bytes(network.maps[name].size_bytes)}, {total} bytes moved", *times, reasons[name][1])
+            facts = (
+                f"in DRAM: {format_bytes(network.maps[name].size_bytes)}, {total} bytes moved",
+                *times,
+                reasons[name][1],
+            )
             bars.add(lives[name], (roof - 0.8 * height, roof), hover_text(name, *facts))
             for x, t in uses:
                 buffer = placed.get(f"{t.segment}:{name}", placed.get(name))
@@ -220,7 +224,7 @@ def _lanes(lives: Mapping[str, tuple[float, float]]) -> dict[str, int]:
     ends, lanes = list[float](), dict[str, int]()
     for name, (start, end) in sorted(lives.items(), key=lambda item: item[1]):
         lane = next((i for i, free in enumerate(ends) if free < start), len(ends))
-        ends[lane:lane + 1] = [end]
+        ends[lane : lane + 1] = [end]
         lanes[name] = lane
     return lanes
 
@@ -263,11 +267,13 @@ def _strip(network: Network, plan: Plan, top: int) -> Iterator[go.Bar]:
     for step, segment in enumerate(plan.segments):
         groups = network.groups[segment.first : segment.last + 1]
         mode = "host" if groups[0].kind is Kind.HOST else segment.mode
-        bands = f"{segment.mode} mode, {segment.bands} band{'s' * (segment.bands > 1)}" if mode != "host" else "on the host"
+        bands = (
+            f"{segment.mode} mode, {segment.bands} band{'s' * (segment.bands > 1)}" if mode != "host" else "on the host"
+        )
         moved = sum(t.size_bytes for t in plan.transfers if t.segment == step)
         names = [f"{g.index}: {g.kind} {g.name}" for g in groups[:12]]
         more = [f"and {len(groups) - 12} more"] if len(groups) > 12 else []
-        text = hover_text(name_of_segment(network, plan, step), f"{bands}; {moved} DRAM bytes", *names, *more)
+        text = hover_text(name_of_segment(plan, step), f"{bands}; {moved} DRAM bytes", *names, *more)
         modes[mode].add(_columns(plan, step, step), (base, base + STRIP_SHARE * top), text)
     for mode, bars in modes.items():
         if bars.text:

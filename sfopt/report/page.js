@@ -32,9 +32,9 @@
     }
   }
 
-  // Ticks at round powers of two, none below zero: there the memory map shows DRAM.
-  function byteTicks(range, count) {
-    const [low, high] = [Math.max(0, Math.min(...range)), Math.max(...range)];
+  // Ticks at round powers of two, none below zero or above the limit: there the memory map shows DRAM and segments.
+  function byteTicks(range, count, limit) {
+    const [low, high] = [Math.max(0, Math.min(...range)), Math.min(limit, Math.max(...range))];
     let step = 1;
     while ((high - low) / step > count) step *= 2;
     const unit = step >= 1 << 18 ? [1 << 20, "MiB"] : step >= 1 << 8 ? [1 << 10, "KiB"] : [1, "B"];
@@ -48,8 +48,8 @@
     const changes = {};
     for (const axis of (plot.layout.meta && plot.layout.meta.bytes) || []) {
       const full = plot._fullLayout[axis];
-      const { tickvals, ticktext } = byteTicks(full.range, Math.max(3, full._length / 45));
-      const place = plot.layout.meta.dram;
+      const { dram: place, top = Infinity } = plot.layout.meta;
+      const { tickvals, ticktext } = byteTicks(full.range, Math.max(3, full._length / 45), top);
       if (place && Math.min(...full.range) < place) {
         tickvals.unshift(place);
         ticktext.unshift("DRAM");

@@ -27,12 +27,14 @@ def report_page(network: Network, plan: Plan, device: Device, facts: dict[str, A
     body = [
         sections.heading(facts),
         sections.cards(facts),
-        page.section("memory", "Memory map", sections.MEMORY_NOTE, memory_map(network, plan, device)),
+        page.section("memory", "Memory map", sections.memory_note(plan, device), memory_map(network, plan, device)),
         page.section("traffic", "DRAM traffic of each group", sections.TRAFFIC_NOTE, traffic_figure(costs)),
         page.section("cycles", "Cycles of each group", sections.CYCLES_NOTE, cycles_figure(costs)),
         page.section("roofline", "Roofline", sections.roofline_note(costs, device), roofline_figure(costs, device)),
         page.section("segments", "Segments", sections.SEGMENTS_NOTE, text=sections.segments(network, plan, costs)),
-        page.section("proof", "Proof", sections.proof_note(facts), search_figure(facts["solver"]), sections.levels(facts)),
+        page.section(
+            "proof", "Proof", sections.proof_note(facts), search_figure(facts["solver"]), sections.levels(facts)
+        ),
         page.section("equivalence", "Equivalence", text=sections.equivalence(facts)),
         page.section("host", "On the host", text=sections.hosted(facts)),
         page.section("summary", "Summary to paste", text=f"<pre>{escape(chr(10).join(summary))}</pre>"),
@@ -73,9 +75,7 @@ class _Page:
         """The figures as data, the library, and what draws them."""
         data = json.dumps(self.figures, separators=(",", ":")).replace("<", "\\u003c")
         library = plotly.offline.get_plotlyjs().replace("</script", "<\\/script")
-        return _joined(
-            (f'<script type="application/json" id="figures">{data}</script>', library, _asset("page.js"))
-        )
+        return _joined((f'<script type="application/json" id="figures">{data}</script>', library, _asset("page.js")))
 
 
 _TOOLS = (

@@ -12,7 +12,6 @@ from sfopt.units import format_bytes
 
 __all__ = [
     "CYCLES_NOTE",
-    "MEMORY_NOTE",
     "SEGMENTS_NOTE",
     "TRAFFIC_NOTE",
     "cards",
@@ -20,22 +19,19 @@ __all__ = [
     "heading",
     "hosted",
     "levels",
+    "memory_note",
     "proof_note",
     "roofline_note",
     "segments",
 ]
 
-MEMORY_NOTE = (
-    "Across: the groups in execution order. Up: the address in the scratchpad. Below the line: feature maps in DRAM, with an arrow for "
-    "each write and read. Point at a rectangle for its tensor, its bytes and why it is there. Drag, or +, to zoom in; double-click, or Reset, to see all."
-)
 TRAFFIC_NOTE = (
-    "What the plan moves for each group, the program's own fetches aside. Dotted: the baseline, where every group reads all its inputs "
-    "and writes its output. Solid: what no plan can avoid."
+    "What the plan moves for each group, the program's own fetches aside. Dotted: the baseline, where every group reads all "
+    "its inputs and writes its output. Solid: what no plan can avoid."
 )
 CYCLES_NOTE = (
-    "By the plan's cycle model: a group's COMPUTE instructions, and its transfers one after another. DRAM works behind compute where the "
-    "plan lets it; the higher of the two bounds the group."
+    "By the plan's cycle model: a group's COMPUTE instructions, and its transfers one after another. DRAM works behind "
+    "compute where the plan lets it; the higher of the two bounds the group."
 )
 SEGMENTS_NOTE = "Groups that run together, band by band; what is inside a segment never exists whole."
 
@@ -47,7 +43,8 @@ def heading(facts: dict[str, Any]) -> str:
     lanes = f"{device['lanes_in']} x {device['lanes_out']} lanes at {device['clock_hz'] / 1e6:.0f} MHz"
     bus = f"DRAM {device['dram_bytes_per_s'] / 1e9:g} GB/s"
     where = f"{device['name']}: {lanes}, scratchpad {format_bytes(device['sram_bytes'])}, {bus}"
-    return f'<h1>{escape(model["name"])} on {escape(device["name"])}</h1><p class="sub">{escape(what)}</p><p class="sub">{escape(where)}</p>'
+    title = f"<h1>{escape(model['name'])} on {escape(device['name'])}</h1>"
+    return title + "".join(f'<p class="sub">{escape(line)}</p>' for line in (what, where))
 
 
 def cards(facts: dict[str, Any]) -> str:
@@ -111,28 +108,37 @@ def _equivalence_card(facts: dict[str, Any]) -> str:
     )  # fmt: skip
 
 
+def memory_note(plan: Plan, device: Device) -> str:
+    """How to read the memory map."""
+    most = f"The peak is {format_bytes(plan.peak_bytes)} of {format_bytes(device.sram_bytes)}."
+    return (
+        f"{most} Across: the groups in execution order. Up: the address in the scratchpad. Below it: feature maps in DRAM, "
+        "with an arrow for each write and read. Point at a rectangle for its tensor, its bytes and why it is there. "
+        "Drag, or +, to zoom in; double-click, or Reset, to see all."
+    )
+
+
 def roofline_note(costs: Sequence[GroupCost], device: Device) -> str:
     """How many groups either roof holds down."""
     found = [c.bound_by for c in costs]
     without = sum(not (c.macs and c.dram_bytes) for c in costs)
     left_out = f" {without} groups without multiply-accumulates or DRAM bytes are not shown." if without else ""
     peak = device.lanes_in * device.lanes_out
+    bus = device.dram_bytes_per_s / device.clock_hz
     return (
-        f"{found.count('compute')} groups are compute-bound, {found.count('DRAM')} DRAM-bound: what takes more cycles, each by itself. "
-        f"The array does {peak} MAC a cycle, DRAM moves {device.dram_bytes_per_s / device.clock_hz:g} bytes a cycle.{left_out}"
+        f"{found.count('compute')} groups are compute-bound, {found.count('DRAM')} DRAM-bound: what takes more cycles, each "
+        f"by itself. The array does {peak} MAC a cycle, DRAM moves {bus:g} bytes a cycle.{left_out}"
     )
 
 
 def segments(network: Network, plan: Plan, costs: Sequence[GroupCost]) -> str:
     """A row for each segment."""
-    rows = (_segment_row(network, plan, step, segment, costs) for step, segment in enumerate(plan.segments))
+    rows = (_segment_row(network, step, segment, costs) for step, segment in enumerate(plan.segments))
     head = ("segment", "groups", "mode", "bands", "weights", "DRAM bytes", "compute cycles", "DRAM cycles", "bound by")
     return f'<div class="tall">{_table(head, rows, numbers={0, 3, 5, 6, 7})}</div>'
 
 
-def _segment_row(
-    network: Network, plan: Plan, step: int, segment: Segment, costs: Sequence[GroupCost]
-) -> tuple[str, ...]:
+def _segment_row(network: Network, step: int, segment: Segment, costs: Sequence[GroupCost]) -> tuple[str, ...]:
     groups = network.groups[segment.first : segment.last + 1]
     mine = costs[segment.first : segment.last + 1]
     compute, dram = sum(c.compute_cycles for c in mine), sum(c.dram_cycles for c in mine)
@@ -151,7 +157,7 @@ def _segment_row(
 def proof_note(facts: dict[str, Any]) -> str:
     """Who made the plan, how long it took, what the chart shows."""
     solver = facts["solver"]
-    made = f"Made by {solver['method']} in {solver['seconds']:.2f} s."
+    made = f"Made by the method {solver['method']} in {solver['seconds']:.2f} s."
     if not solver["history"]:
         return f"{made} There was no search to show."
     order = solver["order"]
@@ -161,9 +167,7 @@ def proof_note(facts: dict[str, Any]) -> str:
 
 def levels(facts: dict[str, Any]) -> str:
     """A row for each level of the objective."""
-    rows = (
-        (o["name"], str(o["value"]), str(o["bound"]), _gap(o), o["status"]) for o in facts["solver"]["levels"]
-    )
+    rows = ((o["name"], str(o["value"]), str(o["bound"]), _gap(o), o["status"]) for o in facts["solver"]["levels"])
     return f'<div class="wide">{_table(("level", "value", "bound", "gap", "status"), rows, numbers={1, 2})}</div>'
 
 
@@ -175,7 +179,9 @@ def equivalence(facts: dict[str, Any]) -> str:
     compared = f"{result['tensors']} tensors, {result['elements']} elements"
     lines.append(f"{result['mismatches']} mismatches in {compared}, against {result['reference']}, bit for bit.")
     if dram["simulated"]:
-        lines.append(f"The simulator moved {dram['simulated']['total']} bytes, the plan says {dram['planned']['total']}.")
+        lines.append(
+            f"The simulator moved {dram['simulated']['total']} bytes, the plan says {dram['planned']['total']}."
+        )
     if dram["rtl"]:
         cycles = facts["cycles"]
         lines.append(
