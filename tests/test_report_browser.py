@@ -38,7 +38,7 @@ LEAST_CONTRAST = 4.5
 """WCAG 2.1, level AA, for text."""
 MOST_SECONDS_TO_DRAW, MOST_SECONDS_TO_ZOOM = 10, 1
 """Of processor time: all plots of the largest page, and three of them again."""
-PATIENCE_MS = 60_000
+PATIENCE_MS = 120_000
 """For a machine that is busy with other tests."""
 
 
