@@ -4,9 +4,10 @@ import os
 import sys
 import tempfile
 import traceback
+from collections.abc import Iterable
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -19,7 +20,8 @@ from sfopt.backend import Disassembler, backend_names, load_backend
 from sfopt.check_packing import check_packing
 from sfopt.convert import convert as convert_model
 from sfopt.device import device_names, load_device
-from sfopt.errors import SfoptError, StoppedError, UsageError
+from sfopt.errors import InfeasibleError, SfoptError, StoppedError, UsageError
+from sfopt.importer import import_model
 from sfopt.interval import answer_text, read_intervals
 from sfopt.opset import supported_ops
 from sfopt.output import output_directory, write_file
@@ -28,6 +30,7 @@ from sfopt.parameters import (
     BackendName,
     Calibration,
     DeviceName,
+    ExplainLimit,
     KnownDevice,
     Method,
     Methods,
@@ -122,10 +125,8 @@ def optimize(
         result = _run(model, options)
         facts = report.build_report(result)
         directory.publish(report.output_files(result, facts))
-    if json:
-        print(report.report_json(facts), end="")
-    else:
-        _print_lines(report.summary_lines(facts))
+    _print_facts(facts, report.summary_lines(facts), as_json=json)
+    if not json:
         errors.print(f"written   {escape(str(directory.target))}", soft_wrap=True, highlight=False)
 
 
@@ -154,10 +155,7 @@ def verify(
     )
     load_backend(backend)
     facts = report.build_report(_run(model, options))
-    if json:
-        print(report.report_json(facts), end="")
-    else:
-        _print_lines(report.summary_lines(facts))
+    _print_facts(facts, report.summary_lines(facts), as_json=json)
 
 
 @app.command()
@@ -204,9 +202,14 @@ def explain(
     method: Method = "optimal",
     orders: Orders = 1,
     calibration: Calibration = None,
-    time_limit: TimeLimit = 60.0,
+    time_limit: ExplainLimit = 60.0,
+    tensor: Annotated[str | None, typer.Option("--tensor", help="Only this feature map, in depth.")] = None,
+    every: Annotated[bool, typer.Option("--all", help="Every line of the tables, not only the first.")] = False,
+    json: AsJson = False,
 ) -> None:
-    """Say for each group how it runs, where its output lives and why, and what import declined or left to the host."""
+    """Say why each tensor is where it is and what the opposite would cost, what binds, what one more MiB of scratchpad would buy,
+    which fusions were declined; for a request without a plan, the smallest scratchpad that works.
+    """
     options = pipeline.Options(
         device_of(device, sram),
         method_of(method),
@@ -215,11 +218,40 @@ def explain(
         time_limit_s=time_limit,
         verify=False,
     )
-    result = _run(model, options)
-    _print_lines(report.explain_lines(result.imported.network, result.plan))
-    for host in report.host_ops(result.imported.network):
-        _print_lines([f"host: {host['op']} `{host['name']}`: {host['reason']}"])
-    _print_lines([f"note: {note}" for note in report.import_notes(result)])
+    with progress_line(errors) as progress:
+        progress("import", 0, 0)
+        imported = import_model(model, calibration)
+        if tensor is not None:
+            report.require_map(imported.network, tensor)
+        progress("solve", 0, 0)
+        try:
+            network, plan = pipeline.plan_network(imported.network, options, progress.solve)
+        except InfeasibleError as error:
+            progress("smallest scratchpad", 0, 0)
+            facts = report.explain_infeasible(imported.network, options.device, str(error), time_limit)
+            progress.end()
+            _print_facts(facts, report.infeasible_lines(facts), as_json=json)
+            raise
+        progress("what if", 0, 0)
+        if tensor is not None:
+            facts = report.explain_tensor(network, options.device, plan, tensor, time_limit)
+            lines = report.tensor_lines(facts)
+        else:
+            facts = report.explain_plan(network, options.device, plan, time_limit)
+            notes = report.import_notes(imported)
+            facts |= {"host_ops": report.host_ops(network), "notes": notes}
+            lines = [*report.plan_lines(facts, every=every), *report.explain_lines(network, plan)]
+            lines += [f"host: {host['op']} `{host['name']}`: {host['reason']}" for host in facts["host_ops"]]
+            lines += [f"note: {note}" for note in notes]
+    _warn(imported.warnings)
+    _print_facts(facts, lines, as_json=json)
+
+
+def _print_facts(facts: dict[str, Any], lines: list[str], *, as_json: bool) -> None:
+    if as_json:
+        print(report.report_json(facts), end="")
+    else:
+        _print_lines(lines)
 
 
 @app.command()
@@ -357,9 +389,13 @@ def _print_study(found: study.Study) -> None:
 def _run(model: Path, options: pipeline.Options) -> pipeline.Result:
     with progress_line(errors) as progress:
         result = pipeline.optimize(model, options, progress, progress.solve)
-    for warning in result.imported.warnings:
-        errors.print(f"[yellow]warning:[/yellow] {escape(warning)}", soft_wrap=True, highlight=False)
+    _warn(result.imported.warnings)
     return result
+
+
+def _warn(warnings: Iterable[str]) -> None:
+    for warning in warnings:
+        errors.print(f"[yellow]warning:[/yellow] {escape(warning)}", soft_wrap=True, highlight=False)
 
 
 def _print_lines(lines: list[str]) -> None:

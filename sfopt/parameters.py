@@ -17,6 +17,7 @@ __all__ = [
     "BackendName",
     "Calibration",
     "DeviceName",
+    "ExplainLimit",
     "KnownDevice",
     "Method",
     "Methods",
@@ -84,6 +85,12 @@ Orders = Annotated[
     int, typer.Option("--orders", min=1, help="Topological orders to try, the model's own first; the best is planned.")
 ]
 TimeLimit = Annotated[float, typer.Option("--time-limit", min=0.1, help="Seconds that the solver may take.")]
+ExplainLimit = Annotated[
+    float,
+    typer.Option(
+        "--time-limit", min=0.1, help="Seconds that the solver may take for the plan, and again for all answers."
+    ),
+]
 Seed = Annotated[int, typer.Option("--seed", help="Seed of random samples and of the solver.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the report as JSON.")]
 Rtl = Annotated[

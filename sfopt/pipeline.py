@@ -36,6 +36,7 @@ __all__ = [
     "Verification",
     "mac_efficiency",
     "optimize",
+    "plan_network",
     "silent",
     "verify",
 ]
@@ -127,7 +128,7 @@ def optimize(
     device = options.device
     with clock.stage("plan", "solve"):
         history = _History(on_solve)
-        network, plan = _plan(imported.network, options, history.add)
+        network, plan = plan_network(imported.network, options, history.add)
         imported = replace(imported, network=network)
     with clock.stage("check"):
         facts = check_plan(plan, network, device)
@@ -147,8 +148,8 @@ def optimize(
     return Result(options, imported, plan, facts, planned, compiled, reference, verification, seconds, moments)
 
 
-def _plan(network: Network, options: Options, on_progress: SolverProgress) -> tuple[Network, Plan]:
-    """The plan, and the network in the order that it is for."""
+def plan_network(network: Network, options: Options, on_progress: SolverProgress | None = None) -> tuple[Network, Plan]:
+    """The plan, and the network in the order that it is for. Raises as `allocate.plan` does."""
     if options.orders == 1:
         made = make_plan(
             network,

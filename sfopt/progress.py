@@ -23,6 +23,9 @@ class Line:
     def solve(self, level: str, value: int | None, bound: int) -> None:
         """The planner has found or proven something: the best value of a level so far, and what is proven."""
 
+    def end(self) -> None:
+        """Nothing more comes: what is printed next has the screen."""
+
 
 class _Live(Line):
     """The line on a terminal: stages that are over stay as long as the run, the last one is live."""
@@ -48,6 +51,9 @@ class _Live(Line):
             if level != self.level:
                 self.level = level
                 self.progress.refresh()
+
+    def end(self) -> None:
+        self.progress.stop()
 
 
 @contextmanager

@@ -5,7 +5,7 @@ in the order of a lower bound of their levels, until no other can be better. For
 """
 
 import heapq
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations, count, pairwise, product
 
@@ -47,21 +47,26 @@ def optimum(
     side_by_side: bool = False,
     rereads: frozenset[str] = REREADS,
     traffic_limit: int | None = None,
+    among: Callable[[Frame], bool] = lambda _: True,
 ) -> tuple[int, ...] | None:
     """The least values of the levels in `order`, where the peak is first or last, or None when nothing fits.
 
     `segments`: of several groups as well; `ends_early`: resident maps may end at any of their readers; `in_place`: outputs may be
     written over operands that end; `side_by_side`: operands that end may lie in a concat's output; `rereads`: of REREADS, what
-    may be read again; `traffic_limit`: bytes. Raises TooManyCasesError beyond `most` combinations or `nodes` of placement search.
+    may be read again; `traffic_limit`: bytes; `among`: which frames count.
+    Raises TooManyCasesError beyond `most` combinations or `nodes` of placement search.
     """
-    every = frames(
-        network,
-        device,
-        segments=segments,
-        ends_early=ends_early,
-        in_place=in_place,
-        side_by_side=side_by_side,
-        rereads=rereads,
+    every = filter(
+        among,
+        frames(
+            network,
+            device,
+            segments=segments,
+            ends_early=ends_early,
+            in_place=in_place,
+            side_by_side=side_by_side,
+            rereads=rereads,
+        ),
     )
     search = _Search(network, device, Effort(nodes), most, traffic_limit)
     if order[0] != "peak":

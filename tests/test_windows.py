@@ -28,4 +28,4 @@ def test_large_kernels_run_on_the_accelerator(tmp_path: Path, kernel: int, strid
 def test_a_kernel_that_no_instruction_holds_stays_on_the_host(tmp_path: Path) -> None:
     result = optimized(tmp_path, 64, 1, 0)
     assert "Conv" in {h["op"] for h in host_ops(result.imported.network)}
-    assert any("kernel of 64, the accelerator's largest is 63" in note for note in import_notes(result))
+    assert any("kernel of 64, the accelerator's largest is 63" in note for note in import_notes(result.imported))

@@ -57,7 +57,10 @@ class ChoiceProgram:
         self._never_resident_again()
         self._outlives_its_segment()
         self.in_place = InPlace.build(problem, self.program, self._columns())
+        self.limits = dict[int, tuple[str, int]]()
+        """Row -> what it is about (`capacity`, `banks`) and the group behind which it holds."""
         self._capacity()
+        self._demands()
         for cut in known.cuts:
             self._no_good(cut)
         for floor in known.floors:
@@ -192,10 +195,23 @@ class ChoiceProgram:
             own = [(x, (o.own_bytes + problem.tail_bytes(o)) // word) for x, o in self._ending[g]]
             early = [(x, o.early_bytes // word) for x, o in self._starting.get(g + 1, ())]
             shared = self.in_place.words[g]
+            self.limits[len(self.program.rows)] = ("capacity", g)
             self.program.row([*held, *ended, *own, *early, *shared, (self.peak, -1)], high=0)
             floors = [(x, o.floor_bytes // word) for x, o in self._ending[g] if o.floor_bytes]
             if self.switches.bank_floors and floors:
+                self.limits[len(self.program.rows)] = ("banks", g)
                 self.program.row([*floors, (self.peak, -1)], high=0)
+
+    def _demands(self) -> None:
+        """r[m, last reader] + sum of x[o] over the options o that hold all that touch m = 1 for each map m demanded on-chip, = 0
+        for each to be read back; sum of x[o] over those that hold g and g + 1 = 1 for each g demanded to run with the next.
+        """
+        demand = self.problem.demand
+        for m, kept in demand.on_chip.items():
+            inside = [(x, 1) for x, o in zip(self.x, self.options, strict=True) if self.problem.stays_inside(o, m)]
+            self.program.row([(self.windows[m][-1].column, 1), *inside], int(kept), int(kept))
+        for g in sorted(demand.together):
+            self.program.row([(x, 1) for x, o in self._covering[g] if o.last > g], 1, 1)
 
     def _ending_inside(self, g: int) -> Iterator[tuple[str, int]]:
         """e[m, g] >= sum of x[o] over the options o that end with g and see m resident - r[m, g'], for each map m that may end at

@@ -12,7 +12,17 @@ from ortools.sat.python import cp_model
 from sfopt.allocate.stoppable import stoppable
 from sfopt.plan import Status
 
-__all__ = ["Answer", "Expression", "Floats", "Limits", "LinearProgram", "Watch", "relaxed", "solve_with_cp_sat"]
+__all__ = [
+    "Answer",
+    "Expression",
+    "Floats",
+    "Limits",
+    "LinearProgram",
+    "Watch",
+    "relaxed",
+    "row_prices",
+    "solve_with_cp_sat",
+]
 
 Expression = Mapping[int, int]
 """Column -> coefficient."""
@@ -162,6 +172,26 @@ def relaxed(program: LinearProgram, limits: Limits, solver_name: str = "glop") -
     enters it beyond the rounding of these sums. Where optimal prices are many, `glop` ends in a corner of them and `pdlp` in their
     midst: two good sets of prices that rule out different columns.
     """
+    prices = row_prices(program, limits, solver_name)
+    if prices is None:
+        return None
+    costs = np.zeros(len(program.names))
+    costs[list(program.objective)] = list(program.objective.values())
+    bound = float(program.constant)
+    for price, (indices, factors, low, high) in zip(prices, program.rows, strict=True):
+        side = low if price > 0 else high
+        if side is None:
+            continue  # a price of the wrong sign is none
+        np.subtract.at(costs, indices, price * np.array(factors, float))
+        bound += price * side
+    bound += float(np.minimum(costs * np.array(program.low, float), costs * np.array(program.high, float)).sum())
+    return bound, costs
+
+
+def row_prices(program: LinearProgram, limits: Limits, solver_name: str = "glop") -> list[float] | None:
+    """What the linear relaxation's objective grows by for each unit that a row's bound rises; None when it was not solved to the
+    end.
+    """
     model = model_builder.Model()  # type: ignore[no-untyped-call]
     columns = {i: model.new_num_var(program.low[i], program.high[i], "") for i in program.open_columns}
 
@@ -182,15 +212,4 @@ def relaxed(program: LinearProgram, limits: Limits, solver_name: str = "glop") -
     solver.set_time_limit_in_seconds(max(0.05, limits.seconds))
     if stoppable(lambda: solver.solve(model), solver.stop_search) != model_builder.SolveStatus.OPTIMAL:
         return None
-    costs = np.zeros(len(program.names))
-    costs[list(program.objective)] = list(program.objective.values())
-    bound = float(program.constant)
-    for row, (indices, factors, low, high) in zip(rows, program.rows, strict=True):
-        price = solver.dual_value(row)
-        side = low if price > 0 else high
-        if side is None:
-            continue  # a price of the wrong sign is none
-        np.subtract.at(costs, indices, price * np.array(factors, float))
-        bound += price * side
-    bound += float(np.minimum(costs * np.array(program.low, float), costs * np.array(program.high, float)).sum())
-    return bound, costs
+    return [float(solver.dual_value(row)) for row in rows]

@@ -24,7 +24,7 @@ from sfopt.allocate.switches import Switches
 from sfopt.errors import InfeasibleError
 from sfopt.plan import Objective, Status
 
-__all__ = ["Outcome", "Progress", "Solution", "first_bound", "judged", "solve", "traffic_bound"]
+__all__ = ["Chosen", "Outcome", "Progress", "Solution", "choose", "first_bound", "judged", "solve", "traffic_bound"]
 
 Progress = Callable[[str, int | None, int], None]
 """Called whenever something gets better, with a level's name, the best value so far, if any, and what is proven so far.
@@ -68,6 +68,17 @@ class Outcome:
     bounds: Mapping[str, int]
     rounds: int
     interrupted: bool = False
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """What the choice program alone says: the values of its levels and what is proven of them, no level behind one that time cut
+    short. Every plan has at least the bounds; whether one has the values, a placement would have to show.
+    """
+
+    values: Mapping[str, int]
+    bounds: Mapping[str, int]
+    choice: Choice | None
 
 
 @dataclass
@@ -223,6 +234,24 @@ def _least_traffic(search: _Search, hint: Choice | None) -> Choice | None:
             return choice
         larger = max(1, largest // FIRST_BUDGET, budget * BUDGET_GROWTH)
         budget = excess if budget >= largest else min(excess, larger)
+
+
+def choose(problem: Problem, order: Sequence[str], limits: Limits, switches: Switches, known: Known) -> Chosen:
+    """The optimum of the choice program in `order`, without a placement; what it proves on the way is added to `known`.
+
+    Raises InfeasibleError where no choice is possible.
+    """
+    search = _Search(problem, order, time.monotonic() + limits.seconds, limits, switches, None, known=known)
+    choice: Choice | None = None
+    for name in order:
+        fixed = {level: search.values[level] for level in order[: order.index(name)]}
+        better = _level(search, name, fixed, choice)
+        if better is None:
+            break
+        choice = better
+        if search.values[name] != search.bounds[name]:
+            break
+    return Chosen(search.values, search.bounds, choice)
 
 
 def traffic_bound(problem: Problem, limits: Limits, switches: Switches) -> int:

@@ -1,9 +1,11 @@
 """Data: one planning problem, with everything that the programs and the heuristics need worked out once."""
 
 from collections.abc import Mapping, Set
+from copy import copy
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
+from sfopt.allocate.demand import Demand
 from sfopt.allocate.options import Edge, Key, Option, can_be_resident
 from sfopt.allocate.rereads import RereadOptions
 from sfopt.allocate.segments import UNLIMITED, SegmentOptions
@@ -38,6 +40,7 @@ class Problem:
     network: Network
     device: Device
     switches: Switches
+    demand: Demand = field(default_factory=Demand)
 
     @staticmethod
     def build(network: Network, device: Device, switches: Switches) -> "Problem":
@@ -46,6 +49,16 @@ class Problem:
         if not switches.segments and problem.misfit is not None:
             raise InfeasibleError(problem.misfit)
         return problem
+
+    def demanding(self, demand: Demand) -> "Problem":
+        """The same problem with a demand, which none of what has been worked out depends on."""
+        same = copy(self)
+        object.__setattr__(same, "demand", demand)
+        return same
+
+    def stays_inside(self, option: Option, tensor: str) -> bool:
+        """Whether an option holds every group that touches a map."""
+        return option.first <= self.live[tensor][0] and self.live[tensor][1] <= option.last
 
     @cached_property
     def misfit(self) -> str | None:

@@ -55,6 +55,11 @@ class RereadOptions:
                 for overlap in (False, True):
                     yield from self.segments.tiled(growth, self._tiling(groups, overlap=overlap)).options(keys)
 
+    @property
+    def ranges(self) -> Set[Range]:
+        """Groups first..last of those worth having."""
+        return {(growth.first, growth.last) for growth, _ in self._worth_having}
+
     def _tiling(self, groups: tuple[int, ...], *, overlap: bool) -> Tiling:
         return Tiling(dict.fromkeys(groups, self.device.lanes_out), overlap)
 

@@ -72,6 +72,11 @@ class SegmentOptions:
                     found[growth.first, last.index] = _Maker(self.shared, growth.copy(), inside.copy()), cut
         return found
 
+    @property
+    def ranges(self) -> Set[tuple[int, int]]:
+        """Groups first..last of those worth having."""
+        return self._worth_having.keys()
+
     def cut_bytes(self, first: int, last: int) -> int:
         """Least scratchpad of running groups in two parts or more, where one segment needs less; 0 elsewhere."""
         return self._worth_having[first, last][1] if (first, last) in self._worth_having else 0

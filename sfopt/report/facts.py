@@ -10,6 +10,7 @@ from sfopt import cost
 from sfopt.device import Device
 from sfopt.groups import Kind, Network
 from sfopt.host_reasons import host_reason
+from sfopt.importer import Imported
 from sfopt.pipeline import Moment, Result, mac_efficiency
 from sfopt.plan import Order
 
@@ -45,7 +46,7 @@ def build_report(result: Result) -> dict[str, Any]:
         "host_ops": host_ops(result.imported.network),
         "original": asdict(verification.deviation) if verification and verification.deviation else None,
         "warnings": list(result.imported.warnings),
-        "notes": import_notes(result),
+        "notes": import_notes(result.imported),
         "stage_seconds": {k: round(v, 3) for k, v in result.stage_seconds.items()},
     }
 
@@ -172,6 +173,6 @@ def host_ops(network: Network) -> list[dict[str, str]]:
     return [{"op": op.op_type, "name": op.name, "reason": host_reason(network.graph, op)} for op in told]
 
 
-def import_notes(result: Result) -> list[str]:
+def import_notes(imported: Imported) -> list[str]:
     """What import decided or declined, each once, in order."""
-    return list(dict.fromkeys([*result.imported.normalised.notes, *result.imported.network.graph.notes]))
+    return list(dict.fromkeys([*imported.normalised.notes, *imported.network.graph.notes]))
