@@ -9,7 +9,6 @@ from typing import Any
 
 import plotly.graph_objects as go
 import pytest
-from naive_plan import Choice, naive_plan
 from networks import GraphBuilder
 from segment_networks import SEGMENT_NETWORKS
 from transposed_networks import transposed_network
@@ -27,6 +26,7 @@ from sfopt.report.facts import MOMENTS
 from sfopt.report.memory_map import hover_text, memory_map
 from sfopt.report.page import report_page
 from sfopt.report.placement import placement_reasons
+from sfopt.testing.naive_plan import Choice, naive_plan
 
 DEVICE = replace(load_device("sim8"), banks=256)
 NETWORKS = {**SEGMENT_NETWORKS, "transposed": lambda: transposed_network(3)}
