@@ -4,6 +4,7 @@ A sample maps input names to arrays of the input's own shape (batch 1, channels 
 """
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile, is_zipfile
@@ -15,7 +16,14 @@ from PIL import Image, UnidentifiedImageError
 from sfopt.errors import CalibrationError
 from sfopt.graph import Graph, Tensor
 
-__all__ = ["IMAGE_SUFFIXES", "RANDOM_CALIBRATION_WARNING", "Sample", "random_calibration", "read_calibration"]
+__all__ = [
+    "IMAGE_SUFFIXES",
+    "RANDOM_CALIBRATION_WARNING",
+    "RandomSamples",
+    "Sample",
+    "random_calibration",
+    "read_calibration",
+]
 
 Sample = Mapping[str, npt.NDArray[np.generic]]
 
@@ -40,6 +48,21 @@ def read_calibration(path: Path, graph: Graph, limit: int) -> Iterator[Sample]:
     if path.suffix != ".npz":
         raise CalibrationError(f"calibration data `{path}` is neither a .npz file nor a folder of images")
     return _read_npz(path, graph, limit)
+
+
+@dataclass(frozen=True)
+class RandomSamples:
+    """`random_calibration` once more for each iteration: no two samples are held at a time."""
+
+    graph: Graph
+    seed: int
+    samples: int
+
+    def __len__(self) -> int:
+        return self.samples
+
+    def __iter__(self) -> Iterator[Sample]:
+        return random_calibration(self.graph, self.seed, self.samples)
 
 
 def random_calibration(graph: Graph, seed: int, samples: int) -> Iterator[Sample]:

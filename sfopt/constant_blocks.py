@@ -46,7 +46,7 @@ def phase_weights(weights: npt.NDArray[np.int8], phase: Phase) -> npt.NDArray[np
 
 
 def parameter_block(network: Network, group: Group) -> bytes:
-    """[binary][scale][average][table per requantised piece][table0][table1][bias, factor per channel], what the group has of it.
+    """Binary, scale, average, tables of requantised pieces, table0, table1, bias and factor by channel: what the group has of it.
 
     Of a transposed convolution the same for each phase.
     """

@@ -191,7 +191,12 @@ def _refuse_unknown(graph: Any) -> None:
     from tf2onnx.schemas import get_schema
 
     for node in graph.get_nodes():
-        if not node.domain and not node.is_const() and not node.is_graph_input() and get_schema(node.type, OPSET, "") is None:
+        if (
+            not node.domain
+            and not node.is_const()
+            and not node.is_graph_input()
+            and get_schema(node.type, OPSET, "") is None
+        ):
             raise ValueError(f"operator {node.type} `{node.name}` has no form in ONNX; use another layer in its place")
 
 

@@ -59,7 +59,9 @@ def _attribute_texts(step: Step) -> list[str]:
 def _parse(text: str) -> Step:
     op_type, *words = text.split(" ")
     attributes = dict(w.split("=", 1) for w in words if "=" in w)
-    return Step(op_type, tuple(_operand(w) for w in words if "=" not in w), {k: _value(v) for k, v in attributes.items()})
+    return Step(
+        op_type, tuple(_operand(w) for w in words if "=" not in w), {k: _value(v) for k, v in attributes.items()}
+    )
 
 
 def _operand(word: str) -> str | int | float:

@@ -4,15 +4,16 @@ It knows single operators only; told to quantise each of them, it would round ev
 quantised model takes the Identities away, and `lower_qdq` finds the float operators between two roundings.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 
 from sfopt.graph import Graph, Op
 from sfopt.passes.lowering import feature_map_shape
 from sfopt.passes.pointwise import Function, find_function
+from sfopt.passes.qdq import LAYOUT_OPS
 from sfopt.passes.rewrite import fresh, renamed
 
-__all__ = ["Fenced", "fence_functions"]
+__all__ = ["Fenced", "fence_functions", "neighbours", "origin"]
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,7 @@ class Fenced:
 
 
 def fence_functions(graph: Graph, chosen: Collection[str]) -> Fenced:
-    """Fence what no rule for a single operator lowers and what is next to one of the `chosen` operators, not among host operators."""
+    """Fence what no rule for a single operator lowers and what is next to a `chosen` operator, not among those of the host."""
     functions = [f for f in _functions(graph) if _is_near(graph, f, chosen)]
     fences = set[str]()
     for function in functions:
@@ -45,9 +46,28 @@ def _functions(graph: Graph) -> list[Function]:
 
 
 def _is_near(graph: Graph, function: Function, chosen: Collection[str]) -> bool:
-    producer = graph.producers.get(function.source)
-    before: Sequence[Op] = () if producer is None else (producer,)
-    return any(op.name in chosen for op in (*before, *graph.consumers.get(function.output, ())))
+    return any(op.name in chosen for op in neighbours(graph, function.source, function.output))
+
+
+def origin(graph: Graph, name: str) -> Op | None:
+    """What writes `name`, looking through layout operators; None for an input of the graph."""
+    op = graph.producers.get(name)
+    while op is not None and op.op_type in LAYOUT_OPS:
+        op = graph.producers.get(op.inputs[0])
+    return op
+
+
+def neighbours(graph: Graph, source: str, output: str) -> list[Op]:
+    """What writes `source` and what reads `output`, looking through layout operators."""
+    before = origin(graph, source)
+    found, waiting = [] if before is None else [before], list(graph.consumers.get(output, ()))
+    while waiting:
+        op = waiting.pop()
+        if op.op_type in LAYOUT_OPS:
+            waiting.extend(graph.consumers.get(op.output, ()))
+        else:
+            found.append(op)
+    return found
 
 
 def _fence(graph: Graph, function: Function, fences: set[str]) -> Graph:

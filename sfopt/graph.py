@@ -7,27 +7,26 @@ the accelerator works with.
 
 Integer operators (every data tensor int8 with per-tensor `quant`; batch 1; all attributes present, `auto_pad` resolved):
 
-======================  ===================================  =========================================================
-op_type                 inputs                               attributes
-======================  ===================================  =========================================================
-QLinearConv             x, w int8 OIHW[, bias int32 (O,)]    kernel_shape, strides, pads (t, l, b, r), dilations, group
-QLinearConvTranspose    x, w int8 OIHW[, bias int32 (O,)]    as QLinearConv; output row = strides * input row + dilations *
-                                                             kernel row - pads (t); rows outside the output are cut off
-QLinearAdd              a, b (same shape)
-QLinearMul              a, b (same shape, or b (1,C,1,1))
-QLinearConcat           two or more, along channels
-QLinearGlobalAveragePool x
-QLinearAveragePool      x                                    kernel_shape, strides, pads, count_include_pad
-MaxPool                 x (same quant as the output)         kernel_shape, strides, pads, dilations
-Resize                  x (same quant as the output)         scale_h, scale_w (positive integers; nearest)
-Lookup                  x                                    function (ONNX unary operator's name) and its attributes;
-                                                             Mul by a number has the attribute factor
-======================  ===================================  =========================================================
+| op_type | inputs | attributes |
+| --- | --- | --- |
+| QLinearConv | x, w int8 OIHW[, bias int32 (O,)] | kernel_shape, strides, pads (t, l, b, r), dilations, group |
+| QLinearConvTranspose | x, w int8 OIHW[, bias int32 (O,)] | as QLinearConv |
+| QLinearAdd | a, b (same shape) |  |
+| QLinearMul | a, b (same shape, or b (1,C,1,1)) |  |
+| QLinearConcat | two or more, along channels |  |
+| QLinearGlobalAveragePool | x |  |
+| QLinearAveragePool | x | kernel_shape, strides, pads, count_include_pad |
+| MaxPool | x (same quant as the output) | kernel_shape, strides, pads, dilations |
+| Resize | x (same quant as the output) | scale_h, scale_w (positive integers; nearest) |
+| Lookup | x | function (ONNX unary operator's name) and its attributes; Mul by a number has the attribute factor |
+
+QLinearConvTranspose: output row = strides * input row + dilations * kernel row - pads (t); rows outside the output are cut off.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from math import prod
 
 import numpy as np
 import numpy.typing as npt
@@ -93,7 +92,7 @@ class Tensor:
     @property
     def elements(self) -> int:
         """Number of elements."""
-        return int(np.prod(self.shape, dtype=np.int64))
+        return prod(self.shape)
 
 
 @dataclass(frozen=True, eq=False)

@@ -46,7 +46,7 @@ def host_reason(graph: Graph, op: Op) -> str:
     if op.op_type in LAYOUT_OPS:
         return _layout(graph, op)
     if op.op_type.startswith("Reduce"):
-        return _reduction(graph, op)
+        return _reduction(op)
     if op.op_type in TABLE_FUNCTIONS:
         return _shape_reason(graph, op) or "stands among operators of the host, where nothing is int8"
     return f"the accelerator has no int8 form of {op.op_type} here"
@@ -95,27 +95,30 @@ def _shape_reason(graph: Graph, op: Op) -> str | None:
     return None if feature_map_shape(shape) else f"its result has shape {shape}, a feature map has (1, C, H, W)"
 
 
-def _reduction(graph: Graph, op: Op) -> str:
+def _reduction(op: Op) -> str:
     axes = op.ints("axes") if "axes" in op.attributes else ()
     along = " and ".join(_AXES.get(a, f"axis {a}") for a in axes) or "all axes"
     if op.op_type == "ReduceMean":
         return (
             f"averages over {along} in float, as a part of what normalises" if 1 in axes else f"averages over {along}"
         )
-    return f"reduces over {along} by {op.op_type.removeprefix('Reduce')}; the accelerator has means, and maxima over rows and columns"
+    how = op.op_type.removeprefix("Reduce")
+    return f"reduces over {along} by {how}; the accelerator has means, and maxima over rows and columns"
 
 
 def _binary(graph: Graph, op: Op) -> str:
     constants = [n for n in op.inputs if graph.tensor(n).is_constant]
     if constants:
         shape = graph.tensor(constants[0]).shape
-        return f"its operand `{constants[0]}` is a constant of shape {shape}; the accelerator takes one number, or one per channel"
+        operand = f"its operand `{constants[0]}` is a constant of shape {shape}"
+        return f"{operand}; the accelerator takes one number, or one per channel"
     wrong = _shape_reason(graph, op)
     if wrong:
         return wrong
     shapes = [graph.tensor(n).shape for n in op.inputs]
     if shapes[0] != shapes[1]:
-        return f"combines tensors of shapes {shapes[0]} and {shapes[1]}; the accelerator needs equal ones, or one number per channel"
+        these = f"combines tensors of shapes {shapes[0]} and {shapes[1]}"
+        return f"{these}; the accelerator needs equal ones, or one number per channel"
     return "stands among operators of the host, where nothing is int8"
 
 
@@ -138,7 +141,7 @@ def _convolution(graph: Graph, op: Op) -> str:
         return "its weights are computed at run time"
     if codec is None:
         return "its weights are not quantised, though the model is"
-    return _window(graph, op) or "reads a tensor that is not int8"
+    return _window(op) or "reads a tensor that is not int8"
 
 
 def _product(graph: Graph, op: Op) -> str:
@@ -164,7 +167,7 @@ def _pool(graph: Graph, op: Op) -> str:
         return f"pools over {len(shape) - 2} dimensions; the accelerator pools over two"
     if len(op.outputs) > 1:
         return "also writes where the maxima are"
-    wide = _window(graph, op)
+    wide = _window(op)
     if wide:
         return wide
     if op.op_type == "AveragePool" and set(op.attributes.get("dilations", (1,))) != {1}:  # type: ignore[arg-type]
@@ -174,13 +177,12 @@ def _pool(graph: Graph, op: Op) -> str:
     return "reads a tensor that is not int8"
 
 
-def _window(graph: Graph, op: Op) -> str | None:
+def _window(op: Op) -> str | None:
     figures = {"kernel": "kernel_shape", "stride": "strides", "dilation": "dilations", "padding": "pads"}
     for name, key in figures.items():
         values = op.ints(key) if key in op.attributes else (0,)
         if max(values, default=0) > LARGEST:
             return f"has a {name} of {max(values)}; an instruction of the accelerator holds at most {LARGEST}"
-    del graph
     return None
 
 
@@ -198,7 +200,7 @@ def _resize(graph: Graph, op: Op) -> str:
     return f"interpolates ({size}) in a model that came quantised; in means of 8 bits it would round otherwise"
 
 
-def _pad(graph: Graph, op: Op) -> str:
+def _pad(_: Graph, op: Op) -> str:
     mode = op.attributes.get("mode", "constant")
     if mode != "constant":
         return f"fills its border with what is beside it (mode {mode}); the accelerator fills it with one value"

@@ -1,7 +1,7 @@
 """From a file to a grouped int8 network: convert, read, normalise, quantise, lower, group."""
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -72,24 +72,24 @@ def import_model(
     original = path if converted is None else converted
     warnings, sample = tuple[str, ...](), None
     if quantize.is_quantized(normalised):
-        samples: Sequence[Sample] = ()
+        samples: Iterable[Sample] = ()
         if quantize.needs_calibration(normalised):
             samples, warnings = _samples(normalised, calibration, seed)
-            sample = None if calibration is None else samples[0]
+            sample = None if calibration is None else next(iter(samples))
         lowered = lower_quantized(quantize.complete(normalised, samples, on_calibration))
     else:
         samples, warnings = _samples(normalised, calibration, seed)
-        sample = None if calibration is None else samples[0]
+        sample = None if calibration is None else next(iter(samples))
         quantised = quantize.quantize(write_onnx(normalised), samples, on_calibration)
         lowered = lower_quantized(read_onnx(quantised))
     digest = hashlib.sha256(path.read_bytes() if converted is None else converted).hexdigest()
     return Imported(path.name, digest, original, normalised, build_network(lowered), warnings, sample)
 
 
-def _samples(graph: Graph, calibration: Calibration, seed: int) -> tuple[Sequence[Sample], tuple[str, ...]]:
+def _samples(graph: Graph, calibration: Calibration, seed: int) -> tuple[Iterable[Sample], tuple[str, ...]]:
     """Samples to calibrate with, and what the user should know about them."""
     if calibration is None:
-        return list(quantize.random_calibration(graph, seed, RANDOM_SAMPLES)), (quantize.RANDOM_CALIBRATION_WARNING,)
+        return quantize.RandomSamples(graph, seed, RANDOM_SAMPLES), (quantize.RANDOM_CALIBRATION_WARNING,)
     if not isinstance(calibration, Path):
         return calibration, ()
     samples = list(quantize.read_calibration(calibration, graph, CALIBRATION_LIMIT + 1))

@@ -1,4 +1,7 @@
-"""Which operators of a model the accelerator runs, and how: the table behind `sfopt ops`. `tests/test_operators.py` runs each row."""
+"""Which operators of a model the accelerator runs, and how: the table behind `sfopt ops`.
+
+`tests/test_operators.py` runs each row.
+"""
 
 from dataclasses import dataclass
 
@@ -32,8 +35,8 @@ SUPPORT: tuple[Support, ...] = (
         ("ConvTranspose",),
         (ACCELERATOR,),
         "convolution group",
-        "two dimensions; any kernel, dilation and groups, stride up to 63; a convolution for each phase of the output: no zeros between "
-        "pixels",
+        "two dimensions; any kernel, dilation and groups, stride up to 63; a convolution for each phase of the output: no zeros "
+        "between pixels",
     ),
     Support(
         ("Gemm", "MatMul"),
@@ -63,8 +66,8 @@ SUPPORT: tuple[Support, ...] = (
         ("Add", "Sub", "Mul"),
         (ACCELERATOR, FOLDED, HOST),
         "element-wise, fused into the group that ends last; folded where one operand is constant",
-        "two maps, one of which may be 1 high, wide or deep; one number: a table, or in a convolution; one number per channel: in a "
-        "convolution, or a depthwise one; a constant map that differs from row to row or column to column: host",
+        "two maps, one of which may be 1 high, wide or deep; one number: a table, or in a convolution; one number per channel: in "
+        "a convolution, or a depthwise one; a constant map that differs from row to row or column to column: host",
     ),
     Support(("Sum",), (ACCELERATOR,), "additions", "maps of one shape"),
     Support(

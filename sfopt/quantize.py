@@ -13,13 +13,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnxruntime
 from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType, quantize_static
 from onnxruntime.quantization.calibrate import CalibrationDataReader
 from onnxruntime.quantization.quant_utils import compute_scale_zp
 
-from sfopt.calibration import RANDOM_CALIBRATION_WARNING, Sample, random_calibration, read_calibration
-from sfopt.errors import CalibrationError
-from sfopt.fences import fence_functions
+from sfopt.calibration import RANDOM_CALIBRATION_WARNING, RandomSamples, Sample, random_calibration, read_calibration
+from sfopt.errors import CalibrationError, ModelError
+from sfopt.fences import fence_functions, neighbours, origin
 from sfopt.graph import Graph, Op, Quant
 from sfopt.host import open_session, run_session
 from sfopt.onnx_io import read_onnx, write_onnx
@@ -32,6 +33,7 @@ from sfopt.passes.rewrite import number_operand
 
 __all__ = [
     "RANDOM_CALIBRATION_WARNING",
+    "RandomSamples",
     "complete",
     "is_quantized",
     "needs_calibration",
@@ -44,6 +46,9 @@ __all__ = [
 MINIMUM_RANGE = 1e-4
 """Least range of a tensor. One that calibration saw as 0 throughout would get scale 1, zero point 0; the Relu that wrote it, which
 onnxruntime.quantization drops because int8 saturates, would let negative numbers pass."""
+
+_WARNING, _FATAL = 2, 4
+"""Severities of ONNX Runtime's log; the first is its default."""
 
 _DENSE = frozenset({"Gemm", "MatMul"})
 _FEATURE_OPS = frozenset(
@@ -71,23 +76,30 @@ def quantize(model: bytes, calibration: Iterable[Sample], progress: Callable[[in
     with tempfile.TemporaryDirectory(prefix="sfopt-") as folder, _quiet():
         source, target = Path(folder) / "float.onnx", Path(folder) / "int8.onnx"
         source.write_bytes(model if watched is original else write_onnx(watched))
-        quantize_static(
-            source,
-            target,
-            _Reader(calibration, progress),
-            quant_format=QuantFormat.QDQ,
-            activation_type=QuantType.QInt8,
-            weight_type=QuantType.QInt8,
-            per_channel=True,
-            calibrate_method=CalibrationMethod.MinMax,
-            op_types_to_quantize=sorted({op.op_type for op in graph.ops if op.name in names}),
-            nodes_to_quantize=names,
-            extra_options={
-                "ForceQuantizeNoInputCheck": True,
-                "MinimumRealRange": MINIMUM_RANGE,
-                "TensorQuantOverrides": {**_exact_factors(graph, names), **_single_scales(graph, names)},
-            },
-        )
+        try:
+            quantize_static(
+                source,
+                target,
+                _Reader(calibration, progress),
+                quant_format=QuantFormat.QDQ,
+                activation_type=QuantType.QInt8,
+                weight_type=QuantType.QInt8,
+                per_channel=True,
+                calibrate_method=CalibrationMethod.MinMax,
+                op_types_to_quantize=sorted({op.op_type for op in graph.ops if op.name in names}),
+                nodes_to_quantize=names,
+                extra_options={
+                    "ForceQuantizeNoInputCheck": True,
+                    "MinimumRealRange": MINIMUM_RANGE,
+                    "TensorQuantOverrides": {**_exact_factors(graph, set(names)), **_single_scales(graph, names)},
+                },
+            )
+        except CalibrationError:
+            raise
+        except Exception as error:  # noqa: BLE001 - onnxruntime raises another class for every status code
+            raise ModelError(
+                f"onnxruntime.quantization cannot quantise the model: {' '.join(str(error).split())}"
+            ) from None
         data = target.read_bytes()
     if watched.outputs == original.outputs:
         return data
@@ -149,9 +161,20 @@ def _watched_outputs(graph: Graph) -> Graph:
 
 def quantized_operators(graph: Graph) -> list[str]:
     """Names of the operators of float `graph` that get int8 inputs and outputs."""
-    chosen = {op.name for op in graph.ops if _is_for_accelerator(graph, op)}
+    chosen = _beside_accelerator(graph, {op.name for op in graph.ops if _is_for_accelerator(graph, op)})
     between = _layouts_between(graph, chosen)
     return [op.name for op in graph.ops if op.name in chosen or op.name in between]
+
+
+def _beside_accelerator(graph: Graph, chosen: set[str]) -> set[str]:
+    """`chosen` without tables that only operators of the host are next to: they would round its floats for nothing."""
+    tables = [op for op in graph.ops if op.name in chosen and (op.op_type in TABLE_FUNCTIONS or _factor(graph, op))]
+    sources = {op.name: next(n for n in op.inputs if not graph.tensor(n).is_constant) for op in tables}
+    near = {op.name: {o.name for o in neighbours(graph, sources[op.name], op.output)} for op in tables}
+    joined = chosen - sources.keys() | {name for name, source in sources.items() if origin(graph, source) is None}
+    while more := {name for name in sources.keys() - joined if near[name] & joined}:
+        joined |= more
+    return joined
 
 
 def _is_for_accelerator(graph: Graph, op: Op) -> bool:
@@ -255,7 +278,9 @@ def _quiet() -> Iterator[None]:
     root = logging.getLogger()
     level = root.level
     root.setLevel(logging.ERROR)
+    onnxruntime.set_default_logger_severity(_FATAL)  # what it says on standard error is in its exception too
     try:
         yield
     finally:
         root.setLevel(level)
+        onnxruntime.set_default_logger_severity(_WARNING)

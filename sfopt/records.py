@@ -1,15 +1,15 @@
 """The constant records that a group's parameter block is made of, packed and unpacked; all little-endian.
 
-Order in the block: [binary 16][scale 16][average 16][table per requantised piece][table0][table1][bias, factor per channel], what
-the group has of them. `cost.constants` has the sizes.
+Order in the block, of what the group has: binary, scale, average, a table for each requantised piece of a concat, table0, table1,
+then channels. `cost.constants` has the sizes.
 
-=========  =================================================================================
-binary     ADD: float32 a ratio, b ratio, offset, 4 bytes 0. MUL: float32 factor, 8 bytes 0, int8 zero a, b, y, 0
-scale      float32 factor, int8 zero x, s, y, 9 bytes 0
-average    float32 x scale, y scale, int8 zero x, y, 6 bytes 0
-table      256 int8, indexed by the input byte
-channels   int32 bias, float32 factor, for each output channel (a global mean has one for all)
-=========  =================================================================================
+| record | bytes | content |
+| --- | --- | --- |
+| binary | 16 | ADD: float32 a ratio, b ratio, offset, 4 bytes 0. MUL: float32 factor, 8 bytes 0, int8 zero a, b, y, 0 |
+| scale | 16 | float32 factor, int8 zero x, s, y, 9 bytes 0 |
+| average | 16 | float32 x scale, y scale, int8 zero x, y, 6 bytes 0 |
+| table | 256 | int8, indexed by the input byte |
+| channels | 8 each | int32 bias, float32 factor, for each output channel (a global mean has one for all) |
 
 A bias includes the input's zero point, `bias - x_zero * sum(w)` (a global mean: `- x_zero * pixels`): the array multiplies
 stored bytes.

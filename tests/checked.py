@@ -5,18 +5,16 @@ from collections.abc import Iterator
 from dataclasses import replace
 from functools import cache
 
-from naive_plan import Choice, can_be_resident, naive_plan
 from networks import random_network
 from segment_networks import SEGMENT_NETWORKS
 
 from sfopt.allocate import Switches, plan
 from sfopt.check import check_plan
-from sfopt.check.certificate import derive_facts
-from sfopt.check.view import View
 from sfopt.device import Device, load_device
 from sfopt.errors import InfeasibleError
-from sfopt.groups import Group, Kind, Network, network_fingerprint
-from sfopt.plan import Objective, Plan, Status, WeightMode
+from sfopt.groups import Group, Kind, Network
+from sfopt.plan import Plan, Status, WeightMode
+from sfopt.testing.naive_plan import Choice, can_be_resident, claimed, naive_plan
 
 __all__ = ["Case", "claimed", "proven_levels", "random_cases", "roomy_device", "segment_cases", "with_host_group"]
 
@@ -26,16 +24,6 @@ Case = tuple[Plan, Network, Device]
 def roomy_device(banks: int = 1000) -> Device:
     """`sim8` with so many small banks that a naive placement finds room."""
     return replace(load_device("sim8"), banks=banks, bank_bytes=512)
-
-
-def claimed(made: Plan, network: Network, device: Device) -> Plan:
-    """The plan for `network`, with a certificate of its own figures that proves nothing."""
-    facts = derive_facts(View(made, network, device), {(t.segment, t.tensor, t.direction): t for t in made.transfers})
-    shown = {"traffic": made.traffic_bytes, "cycles": facts.cycles, "peak": made.peak_bytes}
-    status = {True: Status.OPTIMAL, False: Status.HEURISTIC}
-    objectives = tuple(Objective(name, value, 0, status[value == 0]) for name, value in shown.items())
-    certificate = replace(made.certificate, status=Status.HEURISTIC, objectives=objectives)
-    return replace(made, network=network_fingerprint(network), certificate=certificate)
 
 
 def proven_levels(network: Network, device: Device, switches: Switches, objective: str) -> tuple[int, ...] | None:

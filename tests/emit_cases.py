@@ -3,13 +3,13 @@
 from collections import Counter
 
 import numpy as np
-from naive_plan import Choice, can_be_resident
 
 import sfopt_ort
 from sfopt.device import Device
 from sfopt.groups import Kind, Network
 from sfopt.host import run_host_ops
 from sfopt.plan import Plan, WeightMode
+from sfopt.testing.naive_plan import Choice, can_be_resident
 from sfopt_fpga.emit import emit
 from sfopt_fpga.program import HostCall, Program
 from sfopt_fpga.simulator import SimulationResult, simulate

@@ -228,6 +228,16 @@ def preactivation(m: ModelBuilder, x: str) -> list[str]:
     return [m.add("Relu", m.batch_norm(x, 8)), x]
 
 
+def uneven(m: ModelBuilder, x: str) -> list[str]:
+    m.add("Split", x, ints(m, 3, 5), outputs=["few", "many"], axis=1)
+    return ["few", "many"]
+
+
+def padded_sum(m: ModelBuilder, x: str) -> str:
+    padded = m.add("Pad", x, ints(m, 0, 0, 1, 1, 0, 0, 0, 0))
+    return m.add("Add", padded, m.conv(padded, 8, 8, 3))
+
+
 RESIZE = {"mode": "linear", "coordinate_transformation_mode": "half_pixel"}
 COMPARES = "compares two computed tensors; the accelerator adds or multiplies two maps"
 CHANGES = "interpolates with weights that change from one row or column to the next"
@@ -243,7 +253,8 @@ CASES = (
     Case("gemm", "Gemm", classifier("Gemm"), "conv", ends="", qdq=True),
     Case("matmul", "MatMul", classifier("MatMul"), "conv", ends=""),
     Case(
-        "matmul of maps", "MatMul", two("MatMul", branch), "conv host", "multiplies two computed tensors; the weights of the accelerator are constant"
+        "matmul of maps", "MatMul", two("MatMul", branch), "conv host",
+         "multiplies two computed tensors; the weights of the accelerator are constant"
     ),
     Case("transposed", "ConvTranspose", lambda m, x: m.add("ConvTranspose", x, m.random_constant(8, 8, 3, 3), strides=[2, 2]),
          "conv", qdq=True),
@@ -327,7 +338,7 @@ CASES = (
     Case("concat of rows", "Concat", lambda m, x: m.add("Concat", x, branch(m, x), axis=2), "conv host",
          "joins maps along rows; the accelerator joins them along channels"),
     Case("split", "Split", split(4, 4, axis=1), ends="conv conv", channels=4),
-    Case("split unequally", "Split", lambda m, x: [m.add("Tanh", n) for n in _uneven(m, x)], "conv conv", ends=""),
+    Case("split unequally", "Split", lambda m, x: [m.add("Tanh", n) for n in uneven(m, x)], "conv conv", ends=""),
     Case("split of rows", "Split", split(2, 4, axis=2), "depthwise depthwise", ends="conv conv"),
     Case("slice of channels", "Slice", op("Slice", [1], [6], [1], [1]), channels=5),
     Case("channels in reverse", "Slice", op("Slice", [-1], [-100], [1], [-2]), channels=4),
@@ -348,7 +359,8 @@ CASES = (
     Case("bilinear by 2", "Resize", op("Resize", None, [1.0, 1.0, 2.0, 2.0], **RESIZE), "resize average_pool average_pool"),
     Case("bilinear by 3", "Resize", op("Resize", None, [1.0, 1.0, 3.0, 3.0], **RESIZE), "resize average_pool"),
     Case("bilinear by 2, asymmetric", "Resize",
-         op("Resize", None, [1.0, 1.0, 2.0, 2.0], mode="linear", coordinate_transformation_mode="asymmetric"), "resize average_pool"),
+         op("Resize", None, [1.0, 1.0, 2.0, 2.0], mode="linear", coordinate_transformation_mode="asymmetric"),
+         "resize average_pool"),
     Case("bilinear by 1/2", "Resize", op("Resize", None, [1.0, 1.0, 0.5, 0.5], **RESIZE), "average_pool"),
     Case("bilinear by 1.5", "Resize", op("Resize", None, [1.0, 1.0, 1.5, 1.5], **RESIZE), "host",
          f"{CHANGES} (half_pixel, (6, 6) to (9, 9))"),
@@ -359,7 +371,7 @@ CASES = (
          "interpolates with cubic weights (half_pixel, (6, 6) to (12, 12)); the accelerator has means and repetition"),
     Case("upsample", "Upsample", op("Upsample", [1.0, 1.0, 2.0, 2.0], mode="nearest"), "resize", opset=9),
     Case("pad", "Pad", op("Pad", [0, 0, 1, 0, 0, 0, 2, 1])),
-    Case("pad before a sum", "Pad", lambda m, x: _padded_sum(m, x), "depthwise conv", ends="conv"),
+    Case("pad before a sum", "Pad", padded_sum, "depthwise conv", ends="conv"),
     Case("pad with a number", "Pad", op("Pad", [0, 0, 1, 1, 0, 0, 1, 1], 0.5), "depthwise"),
     *(Case(f"pad, {mode}", "Pad", op("Pad", [0, 0, 1, 1, 0, 0, 1, 1], mode=mode), "host",
            f"fills its border with what is beside it (mode {mode}); the accelerator fills it with one value")
@@ -380,13 +392,3 @@ CASES = (
     Case("layer normalisation", "LayerNormalization", layer_norm, "host",
          "divides by a mean or variance that it computes from the data, in float"),
 )  # fmt: skip
-
-
-def _uneven(m: ModelBuilder, x: str) -> list[str]:
-    m.add("Split", x, ints(m, 3, 5), outputs=["few", "many"], axis=1)
-    return ["few", "many"]
-
-
-def _padded_sum(m: ModelBuilder, x: str) -> str:
-    padded = m.add("Pad", x, ints(m, 0, 0, 1, 1, 0, 0, 0, 0))
-    return m.add("Add", padded, m.conv(padded, 8, 8, 3))

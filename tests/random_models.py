@@ -145,12 +145,14 @@ class _Moves(Grower):
         if (h, w) == (1, 1):
             return self.binary("Add", x, self.conv(x, c))
         self.host |= {"Add"}
+        if x in self.sources:  # the host adds to the input, and may do so in the input's own layout: then it has the mean as well
+            self.host |= {"GlobalAveragePool", "ReduceMean"}
         return self.binary("Add", x, self.conv(self.mean(x), c))
 
     def stacked(self, x: str) -> str:
         """Concat of maps of one size, of different scales, perhaps one of them twice."""
         _, h, w = self.shapes[x]
-        near = [n for n in self.made if self.shapes[n][1:] == (h, w)]
+        near = [x] if self.clamped else [n for n in self.made if self.shapes[n][1:] == (h, w)]
         parts = [x, *(self.pick(near) for _ in range(self.between(1, 2)))]
         if self.chance(0.5):
             parts.append(self.maybe(self.same(x, self.between(1, 9))))
@@ -179,7 +181,7 @@ class _Moves(Grower):
         """As in ShuffleNet: channels dealt out over groups, perhaps behind two halves that went different ways."""
         c, h, w = self.shapes[x]
         divisors = [g for g in range(2, c) if c % g == 0]
-        if not divisors:
+        if not divisors or self.clamped:
             return None
         if c % 2 == 0 and self.chance(0.5):
             left, right = self.halves(x)
@@ -214,7 +216,7 @@ class _Moves(Grower):
 
     def space_to_depth(self, x: str) -> str | None:
         c, h, w = self.shapes[x]
-        if h % 2 or w % 2 or 4 * c > 2 * self.limits.channels:
+        if h % 2 or w % 2 or 4 * c > 2 * self.limits.channels or self.clamped:
             return None
         y = self.note(self.m.add("SpaceToDepth", x, blocksize=2), (4 * c, h // 2, w // 2))
         return self.conv(y, self.affordable(y, self.channels(), (1, 1)))
@@ -254,7 +256,7 @@ class _Moves(Grower):
     def pyramid(self, x: str) -> str | None:
         """Down, up again, merged with what was there before."""
         c, h, w = self.shapes[x]
-        if h % 2 or w % 2:
+        if h % 2 or w % 2 or self.clamped:
             return None
         low = self.activation(self.conv(x, c, (3, 3), (2, 2), (1, 1, 1, 1)))
         up = self.note(
@@ -315,7 +317,7 @@ class _Moves(Grower):
 
     def unfused(self, x: str) -> str:
         """Add or Mul of two maps that both were there before."""
-        near = [n for n in self.made if self.shapes[n] == self.shapes[x]]
+        near = [x] if self.clamped else [n for n in self.made if self.shapes[n] == self.shapes[x]]
         return self.maybe(self.binary(self.pick(["Add", "Mul"]), x, self.pick(near)))
 
     def activated(self, x: str) -> str:

@@ -12,7 +12,6 @@ import numpy as np
 from checked import claimed
 from emit_cases import random_choice, residencies
 from live_networks import revived
-from naive_plan import Choice, naive_plan
 from networks import GraphBuilder, random_graph
 
 from sfopt.allocate import plan as make_plan
@@ -28,6 +27,7 @@ from sfopt.groups import Group, Network
 from sfopt.importer import import_model
 from sfopt.interval import Interval
 from sfopt.plan import Plan, WeightMode
+from sfopt.testing.naive_plan import Choice, naive_plan
 
 __all__ = ["DEVICE", "MODES", "NETWORKS", "network", "network_plan", "random_plans"]
 

@@ -5,7 +5,6 @@ from functools import cache
 
 import pytest
 from checked import Case, claimed, random_cases, roomy_device, segment_cases
-from naive_plan import Choice, naive_plan
 from networks import GraphBuilder
 from planted import (
     Fault,
@@ -34,6 +33,7 @@ from sfopt.check import check_plan
 from sfopt.errors import PlanCheckError
 from sfopt.groups import Kind, Network
 from sfopt.plan import Buffer, Category, Feed, Plan, Role, Run, Segment, Status, Transfer, WeightMode
+from sfopt.testing.naive_plan import Choice, naive_plan
 
 
 @cache

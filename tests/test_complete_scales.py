@@ -1,5 +1,6 @@
 """Quantised models that leave some tensors unrounded: which get a scale, from where, and what stays as the model has it."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -120,6 +121,42 @@ def test_a_layout_between_product_and_rounding_is_looked_through() -> None:
     y = b.add("Reshape", y, b.constant([1, 4, 1, 1], "int64"))
     y = b.add("Relu", b.add("Add", y, b.random_constant(1, 4, 1, 1)))
     assert not missing_scales(normalised(b.model(b.rounded(y, 0.01))))
+
+
+def silu(b: QdqBuilder, x: str) -> str:
+    return b.add("Mul", x, b.add("Sigmoid", x), outputs=["activated"])
+
+
+def soft_gate(b: QdqBuilder, x: str) -> str:
+    clipped = b.add("Clip", b.add("Add", x, b.constant(3.0)), b.constant(0.0), b.constant(6.0))
+    return b.add("Div", b.add("Sub", clipped, b.constant(1.0)), b.constant(7.0), outputs=["activated"])
+
+
+@pytest.mark.parametrize("activation", [silu, soft_gate])
+@pytest.mark.parametrize("rounded", [True, False])
+def test_a_function_of_several_operators_is_rounded_once(
+    activation: Callable[[QdqBuilder, str], str], rounded: bool
+) -> None:
+    b = QdqBuilder()
+    x = b.rounded(b.input((1, 4, 8, 8)), 0.01)
+    y = activation(b, b.add("Conv", x, b.weights((4, 4, 3, 3)), **PADS, outputs=["y"]))
+    if rounded:
+        y = b.rounded(y, 0.02)
+    graph = normalised(b.model(b.rounded(b.add("Add", y, x), 0.02)))
+    assert list(missing_scales(graph)) == (["y"] if rounded else ["y", "activated"])
+    lowered = lower_quantized(complete(graph, samples(graph)))
+    kinds = [op.op_type for op in lowered.ops if lowered.is_integer(op)]
+    assert kinds == ["QLinearConv", "Lookup", "QLinearAdd"]
+
+
+def test_a_transposed_convolution_is_completed_too() -> None:
+    b = QdqBuilder()
+    x = b.rounded(b.input((1, 3, 8, 8)), 0.01)
+    y = b.add("ConvTranspose", x, b.weights((3, 4, 2, 2)), strides=[2, 2], outputs=["y"])
+    graph = normalised(b.model(y))
+    assert list(missing_scales(graph)) == ["y"]
+    lowered = lower_quantized(complete(graph, samples(graph)))
+    assert [op.op_type for op in lowered.ops if lowered.is_integer(op)] == ["QLinearConvTranspose"]
 
 
 def test_unsigned_scales_behind_a_pool_are_shifted() -> None:

@@ -10,10 +10,12 @@ import numpy as np
 import pytest
 from models import assert_equivalent, count, random_inputs
 
+import sfopt_ort
 from sfopt.convert import convert, is_convertible
 from sfopt.device import load_device
 from sfopt.errors import MissingExtraError, ModelError
 from sfopt.graph import Graph
+from sfopt.importer import import_model
 from sfopt.onnx_io import read_onnx
 from sfopt.passes import lower_quantized, run_passes
 from sfopt.pipeline import Options, optimize
@@ -25,6 +27,8 @@ try:
 except ImportError:
     keras = tf = None
 
+MORE = ("int8_ends", "float16")
+"""Kinds of TFLite files that the nightly tests take through the flow as well."""
 needs_tensorflow = pytest.mark.skipif(keras is None, reason="needs the optional dependencies `tf`")
 
 
@@ -54,6 +58,25 @@ def small_model() -> Any:
     x = layers.UpSampling2D()(layers.MaxPooling2D()(layers.Concatenate()([x, y])))
     x = layers.Flatten()(layers.ZeroPadding2D(1)(x))
     return randomise(keras.Model(inputs, layers.Dense(5)(x)))
+
+
+def tflite(model: Any, folder: Path, kind: str) -> Path:
+    """The model as a TFLite file of one of TensorFlow's kinds of quantisation."""
+    function = tf.function(lambda x: model(x, training=False), input_signature=[tf.TensorSpec((1, 16, 16, 3))])
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([function.get_concrete_function()])
+    converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    if kind == "float16":
+        converter.target_spec.supported_types = [tf.float16]
+    elif kind != "dynamic_range":
+        samples = [np.random.default_rng(seed).standard_normal((1, 16, 16, 3)).astype("float32") for seed in range(8)]
+        converter.representative_dataset = lambda: iter([[sample] for sample in samples])
+        wide = tf.lite.OpsSet.EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8
+        converter.target_spec.supported_ops = [wide if kind == "int16" else tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
+    if kind.endswith("_ends"):
+        converter.inference_input_type = converter.inference_output_type = getattr(tf, kind.removesuffix("_ends"))
+    path = folder / f"{kind}.tflite"
+    path.write_bytes(converter.convert())
+    return path
 
 
 def imported(model: bytes, tolerance: float = 1e-4) -> Graph:
@@ -110,22 +133,59 @@ class TestSources:
         assert "Transpose" not in count(imported(data))
 
     def test_int8_tflite_file(self, model: Any, tmp_path: Path) -> None:
-        path = tmp_path / "int8.tflite"
-        function = tf.function(lambda x: model(x, training=False), input_signature=[tf.TensorSpec((1, 16, 16, 3))])
-        converter = tf.lite.TFLiteConverter.from_concrete_functions([function.get_concrete_function()])
-        converter.optimizations = [tf.lite.Optimize.DEFAULT]
-        samples = [np.random.default_rng(seed).standard_normal((1, 16, 16, 3)).astype("float32") for seed in range(8)]
-        converter.representative_dataset = lambda: iter([[sample] for sample in samples])
-        converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
-        path.write_bytes(converter.convert())
-        graph = imported(convert(path), tolerance=1e-6)
+        graph = imported(convert(tflite(model, tmp_path, "int8")), tolerance=1e-6)
         found = count(graph)
         assert found["Resize"] == 1
         assert found["QuantizeLinear"] > 10
         assert "Tile" not in found
         integers = count(lower_quantized(graph))
         assert not {"Add", "Conv", "MatMul", "Mul", "Relu"} & integers.keys()
-        assert integers["QLinearConv"] == 5
+        assert integers["QLinearConv"] == 6, "one of them pads"
+
+    @pytest.mark.parametrize(
+        "kind", ["int8", "uint8_ends", *(pytest.param(k, marks=pytest.mark.nightly) for k in MORE)]
+    )
+    def test_the_flow_takes_quantised_tflite(self, model: Any, kind: str, tmp_path: Path) -> None:
+        path = tflite(model, tmp_path, kind)
+        result = optimize(path, Options(load_device("sim8"), method="once-per-layer"))
+        assert result.verification is not None
+        assert result.verification.equivalence.mismatches == 0
+        deviation = result.verification.deviation
+        assert deviation is not None
+        if kind != "float16":
+            assert deviation.max_abs_diff == 0.0, "what ONNX Runtime makes of the file's own scales"
+            assert not [note for note in result.imported.network.graph.notes if "gives it no scale" in note]
+        assert deviation.sqnr_db > 25
+
+    @pytest.mark.parametrize("kind", ["int8_ends", pytest.param("uint8_ends", marks=pytest.mark.nightly)])
+    def test_scales_and_results_are_those_of_tflite(self, model: Any, kind: str, tmp_path: Path) -> None:
+        """TFLite rounds with fixed-point factors: one step of difference in the result is no defect, two would be."""
+        path = tflite(model, tmp_path, kind)
+        interpreter = tf.lite.Interpreter(str(path))
+        interpreter.allocate_tensors()
+        (given,), (result,) = interpreter.get_input_details(), interpreter.get_output_details()
+        graph = import_model(path).network.graph
+        (name,) = graph.outputs
+        seen = set[int]()
+        for seed in range(8):
+            limits = np.iinfo(given["dtype"])
+            image = (
+                np.random.default_rng(seed).integers(limits.min, limits.max + 1, given["shape"]).astype(given["dtype"])
+            )
+            interpreter.set_tensor(given["index"], image)
+            interpreter.invoke()
+            want = interpreter.get_tensor(result["index"])
+            feeds = {graph.inputs[0]: np.ascontiguousarray(image.transpose(0, 3, 1, 2))}
+            got = sfopt_ort.run(graph, feeds, [name])[name]
+            assert np.abs(got.astype(int) - want).max() <= 1
+            seen |= set(want.reshape(-1).tolist())
+        assert len(seen) > 8
+        scales = {d["quantization"][0] for d in interpreter.get_tensor_details()}
+        ours = {
+            float(t.quant.scale) for t in graph.tensors.values() if t.dtype == "int8" and t.quant and not t.is_constant
+        }
+        assert len(ours) > 5
+        assert ours <= {float(np.float32(s)) for s in scales} | {result["quantization"][0]}
 
     @pytest.mark.parametrize("kind", ["keras", "h5", "saved", "tflite"])
     def test_the_flow_takes_the_path_as_it_is(self, model: Any, kind: str, tmp_path: Path) -> None:
@@ -145,6 +205,28 @@ class TestSources:
         notes = import_notes(result.imported)
         assert notes[0] == "converted from TensorFlow, with batch 1"
         assert any(note.endswith("dynamic batch fixed to 1") for note in notes) == (kind == "tflite")
+
+    def test_saved_model_of_a_module(self, tmp_path: Path) -> None:
+        class Module(tf.Module):
+            def __init__(self) -> None:
+                self.weights = tf.Variable(np.random.default_rng(0).standard_normal((3, 3, 3, 8)), dtype=tf.float32)
+
+            @tf.function(input_signature=[tf.TensorSpec((None, 16, 16, 3), name="image")])
+            def serve(self, image: Any) -> Any:
+                return {"maps": tf.nn.relu(tf.nn.conv2d(image, self.weights, 1, "SAME"))}
+
+        module = Module()
+        tf.saved_model.save(module, str(tmp_path), signatures={"serving_default": module.serve})
+        network = import_model(tmp_path).network
+        assert network.graph.inputs == ("image",)
+        assert [op.op_type for op in network.graph.ops] == ["QuantizeLinear", "QLinearConv", "DequantizeLinear"]
+
+    def test_gelu_of_keras(self) -> None:
+        inputs = keras.Input((8, 8, 3))
+        model = randomise(keras.Model(inputs, keras.layers.Conv2D(6, 3, activation="gelu")(inputs)))
+        data = convert(model)
+        assert_matches_keras(model, data)
+        imported(data)
 
     def test_several_inputs_and_outputs(self) -> None:
         a, b = keras.Input((8, 8, 2)), keras.Input((8, 8, 2))
@@ -190,6 +272,48 @@ class TestRefusals:
     def test_damaged_folder(self, tmp_path: Path) -> None:
         (tmp_path / "saved_model.pb").write_bytes(b"this is no model")
         assert self.refusal(tmp_path).startswith(f"{tmp_path}: cannot be read as a SavedModel: ")
+
+    @needs_tensorflow
+    def test_signature_is_missing(self, tmp_path: Path) -> None:
+        tf.saved_model.save(tf.Module(), str(tmp_path))
+        assert (
+            self.refusal(tmp_path) == f"{tmp_path}: the SavedModel has no signature to call; save it with `signatures=`"
+        )
+
+    @needs_tensorflow
+    def test_int16_activations_of_tflite(self, tmp_path: Path) -> None:
+        path = tflite(small_model(), tmp_path, "int16")
+        text = self.refusal(path)
+        assert text.startswith(f"{path}: tensor `")
+        assert text.endswith(
+            "` is quantised to int16, needs int8; convert the model with TFLITE_BUILTINS_INT8, or without quantisation"
+        )
+
+    @needs_tensorflow
+    def test_weights_of_tflite_that_are_quantised_alone(self, tmp_path: Path) -> None:
+        inputs = keras.Input((16, 16, 3))
+        model = keras.Model(inputs, keras.layers.Dense(600)(keras.layers.Flatten()(inputs)))
+        with pytest.raises(ModelError, match=r"the scale of `.*` is computed at run time; quantise statically"):
+            import_model(tflite(model, tmp_path, "dynamic_range"))
+
+    @needs_tensorflow
+    def test_operator_that_onnx_lacks(self) -> None:
+        class Bessel(keras.layers.Layer):
+            def call(self, x: Any) -> Any:
+                return tf.math.bessel_i0e(x)
+
+        inputs = keras.Input((4, 4, 3))
+        text = self.refusal(keras.Model(inputs, Bessel()(inputs)))
+        assert text.startswith("model: cannot be converted to ONNX: operator BesselI0e `")
+        assert text.endswith("` has no form in ONNX; use another layer in its place")
+
+    @needs_tensorflow
+    def test_half_precision(self, tmp_path: Path) -> None:
+        inputs = keras.Input((8, 8, 3))
+        model = keras.Model(inputs, keras.layers.Conv2D(2, 3, dtype="mixed_float16")(inputs))
+        model.save(tmp_path / "half.keras")
+        with pytest.raises(ModelError, match="is float16, needs float32; export the model in float32"):
+            import_model(tmp_path / "half.keras")
 
     @needs_tensorflow
     def test_no_model(self) -> None:

@@ -6,6 +6,7 @@ import ast
 import importlib
 import inspect
 import re
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -51,10 +52,10 @@ def is_call(node: ast.AST, names: set[str]) -> bool:
     return False
 
 
-def sections() -> dict[str, int]:
+def sections(page: str) -> dict[str, int]:
     """Function that a section names as the one that posts -> formulas of the section."""
     found = dict[str, int]()
-    for section in re.split(r"^##+ ", PAGE.read_text(encoding="utf-8"), flags=re.MULTILINE):
+    for section in re.split(r"^##+ ", page, flags=re.MULTILINE):
         posted = re.search(r"^Posted by \[`[^`]+`\]\[([\w.]+)\]", section, re.MULTILINE)
         formulas = len(re.findall(r"^\$\$\n.+?\n\$\$$", section, re.MULTILINE | re.DOTALL))
         assert bool(posted) == bool(formulas), section.splitlines()[0]
@@ -80,7 +81,16 @@ def resolved(name: str) -> object:
 def test_each_posting_call_has_its_formula() -> None:
     posting = functions(POSTING)
     assert len(posting) > 15
-    assert sections() == posting
+    assert sections(PAGE.read_text(encoding="utf-8")) == posting
+
+
+def test_a_formula_too_few_is_seen() -> None:
+    page = PAGE.read_text(encoding="utf-8")
+    formulas = list(re.finditer(r"^\$\$\n.+?\n\$\$\n", page, re.MULTILINE | re.DOTALL))
+    second = next(b for a, b in pairwise(formulas) if "floor" in b[0])
+    less = sections(page[: second.start()] + page[second.end() :])
+    name = "sfopt.allocate.choice.ChoiceProgram._capacity"
+    assert less == functions(POSTING) | {name: 1}
 
 
 def test_each_variable_has_its_function() -> None:

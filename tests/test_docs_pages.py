@@ -65,7 +65,7 @@ def test_report_json_has_the_keys_of_the_page_and_no_others() -> None:
         for key in re.findall(r"`([^`]+)`", row.split("|")[1])
     ]
     assert len(named) == len(set(named))
-    result = optimize(digits_model_path(), Options(load_device("sim8"), method="greedy-size"))
+    result = optimize(digits_model_path(), Options(load_device("sim8")))
     found = set(keys(json.loads(report_json(build_report(result))), ""))
     assert found == set(named)
 

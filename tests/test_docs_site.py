@@ -50,12 +50,17 @@ def build(config: Path, site: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT, env=environment)
 
 
-@pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("site")
-    made = build(ROOT / "mkdocs.yml", folder)
+def test_the_site(tmp_path: Path) -> None:
+    """Built once, looked at from all sides: two workers would build it twice for two tests."""
+    made = build(ROOT / "mkdocs.yml", tmp_path)
     assert made.returncode == 0, made.stderr
-    return folder
+    require_every_page(tmp_path)
+    require_nothing_from_elsewhere(tmp_path)
+    require_formulas_as_mathml(tmp_path)
+    require_no_reference_left_over(tmp_path)
+    for page in API:
+        if page.name != INNER:
+            require_every_public_name(tmp_path, page)
 
 
 def modules(*pages: Path) -> list[str]:
@@ -88,7 +93,7 @@ class Page(HTMLParser):
             self.text.append(data)
 
 
-def test_every_page_is_there(site: Path) -> None:
+def require_every_page(site: Path) -> None:
     pages = {page.relative_to(DOCS).with_suffix(".html") for page in DOCS.rglob("*.md")}
     assert [page for page in sorted(pages) if not (site / page).is_file()] == []
     results = ROOT / "benchmarks" / "results"
@@ -97,21 +102,21 @@ def test_every_page_is_there(site: Path) -> None:
     assert [page for page in made if not (site / "results" / page).is_file()] == []
 
 
-def test_nothing_comes_from_elsewhere(site: Path) -> None:
+def require_nothing_from_elsewhere(site: Path) -> None:
     assert [(page.name, to) for page in site.rglob("*.html") for to in Page(page).fetched if "//" in to] == []
     sheets = [sheet.read_text(encoding="utf-8") for sheet in site.rglob("*.css")]
     assert sheets
     assert [url for sheet in sheets for url in re.findall(r"(?:url\(|@import )[\"']?(?:https?:)?//", sheet)] == []
 
 
-def test_formulas_are_mathml(site: Path) -> None:
+def require_formulas_as_mathml(site: Path) -> None:
     page = (site / "formulation.html").read_text(encoding="utf-8")
     written = (DOCS / "formulation.md").read_text(encoding="utf-8")
     assert page.count('display="block"') == len(re.findall(r"^\$\$$", written, re.MULTILINE)) // 2 > 30
     assert "$" not in "".join(Page(site / "formulation.html").text)
 
 
-def test_no_reference_is_left_over(site: Path) -> None:
+def require_no_reference_left_over(site: Path) -> None:
     left = [
         (page.name, text)
         for page in site.rglob("*.html")
@@ -131,8 +136,7 @@ def test_the_pages_have_what_is_public() -> None:
     assert set(modules(*API)) >= REQUIRED
 
 
-@pytest.mark.parametrize("page", [p for p in API if p.name != INNER], ids=lambda p: p.stem)
-def test_every_public_name_has_an_entry(site: Path, page: Path) -> None:
+def require_every_public_name(site: Path, page: Path) -> None:
     anchors = Page(site / "api" / f"{page.stem}.html").anchors
     wanted = {f"{name}.{public}" for name in modules(page) for public in importlib.import_module(name).__all__}
     assert wanted
@@ -173,6 +177,8 @@ def test_a_wrong_table_or_formula_is_an_error() -> None:
     tables, mathematics = hook("tables"), hook("mathematics")
     with pytest.raises(PluginError, match="no table `nothing`"):
         tables.on_page_markdown("<!-- table: nothing -->")
+    with pytest.raises(PluginError, match=r"the table `a \| b` has another number of cells"):
+        tables.table(("a", "b"), iter([("c",)]))
     with pytest.raises(PluginError, match=r"formula `\\nothing \+ 1`"):
         mathematics.mathml(r"\nothing + 1", "inline")
     assert mathematics.mathml("x_1 &lt; 2", "inline").startswith("<math")

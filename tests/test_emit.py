@@ -6,7 +6,6 @@ from itertools import product
 import numpy as np
 import pytest
 from emit_cases import DEVICE, Case, residencies
-from naive_plan import Choice, naive_plan
 from networks import GraphBuilder, efficientnet_b0, mobilenet_v2, random_network, resnet50
 
 from sfopt.check.certificate import derive_facts
@@ -15,6 +14,7 @@ from sfopt.errors import InternalError, ProgramError, SimulationFault
 from sfopt.graph import Op, Tensor
 from sfopt.groups import Kind, Network
 from sfopt.plan import WeightMode
+from sfopt.testing.naive_plan import Choice, naive_plan
 from sfopt_fpga import loops
 from sfopt_fpga.emit import emit
 from sfopt_fpga.isa import ENGINES, Axis, Engine, Opcode, decode, encode

@@ -6,8 +6,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from emit_cases import DEVICE, Case, random_choice
-from naive_plan import Choice, naive_plan
-from naive_schedule import spans_read
 from networks import GraphBuilder, random_network
 from segment_networks import SEGMENT_NETWORKS
 
@@ -16,6 +14,8 @@ from sfopt.errors import InternalError, ProgramError, SimulationFault
 from sfopt.groups import Network
 from sfopt.plan import Buffer, Feed, Plan, Role, Run, Segment, WeightMode
 from sfopt.rows import RowSchedule, rows_to_run
+from sfopt.testing.naive_plan import Choice, naive_plan
+from sfopt.testing.naive_schedule import spans_read
 from sfopt_fpga import loops
 from sfopt_fpga.emit import emit
 from sfopt_fpga.isa import Axis, Engine, Opcode, decode, encode

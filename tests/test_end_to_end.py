@@ -8,13 +8,14 @@ import pytest
 
 from benchmarks.models import build_onnx
 from sfopt import cost
+from sfopt.backend import load_backend
 from sfopt.device import load_device
 from sfopt.examples import digits_data, digits_model_path
-from sfopt.pipeline import Options, Result, optimize
+from sfopt.pipeline import Options, Result, optimize, verify
 from sfopt.plan import Status
 from sfopt.report import build_report, host_ops
 from sfopt.testing import assert_equivalent
-from sfopt.traffic import bytes_per_tensor
+from sfopt.traffic import bytes_per_tensor, tally
 
 LIGHT_RESNET50 = files("onnx") / "backend" / "test" / "data" / "light" / "light_resnet50.onnx"
 BOUNDARY = {"QuantizeLinear", "DequantizeLinear", "Softmax"}
@@ -83,6 +84,18 @@ def test_keras_networks_at_224(name: str, mmac: int, groups: int, tmp_path: Path
     assert report["model"]["groups"] == groups
     assert result.planned.total - result.planned.program == cost.compulsory_bytes(result.imported.network)
     assert result.planned.program < 0.01 * result.planned.total
+    if name == "mobilenet_v2":
+        require_the_same_in_c(result)
+
+
+def require_the_same_in_c(result: Result) -> None:
+    """The plan as C: every tensor, every byte, and an arena of the plan's peak."""
+    network, plan = result.imported.network, result.plan
+    compiled = load_backend("c").compile(network, plan, result.options.device)
+    found = verify(result.imported, result.facts, compiled, result.reference)
+    assert found.equivalence.tensors == len(network.groups)
+    assert found.simulated == tally(plan.transfers, 0)
+    assert f"#define MODEL_ARENA_BYTES {plan.peak_bytes}\n" in compiled.files["model.c"].decode()
 
 
 def test_the_same_seed_gives_the_same_plan_and_program() -> None:

@@ -8,7 +8,6 @@ from itertools import product
 import pytest
 from checked import claimed, roomy_device
 from emit_cases import Case
-from naive_plan import Choice, can_be_resident, naive_plan
 from networks import GraphBuilder, random_network
 from small_cases import sums_case
 
@@ -21,6 +20,7 @@ from sfopt.device import Device
 from sfopt.errors import PlanCheckError
 from sfopt.groups import Kind, Network
 from sfopt.plan import Buffer, Plan, Role, WeightMode
+from sfopt.testing.naive_plan import Choice, can_be_resident, naive_plan
 
 DEVICE = replace(roomy_device(4000), lanes_in=8, lanes_out=4)
 """Two weight tiles, at least, for what lies in one word."""

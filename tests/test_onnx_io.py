@@ -376,6 +376,17 @@ class TestOneForm:
             assert dict(graph.ops[0].attributes) == {"axis": 1, "split": (2, 2)}
             assert_equivalent(model, graph, random_inputs(graph), tolerance=0)
 
+    @pytest.mark.parametrize("unread", [0, 1])
+    @pytest.mark.parametrize("opset", [11, 13, 18])
+    def test_split_whose_parts_are_not_all_read(self, opset: int, unread: int) -> None:
+        """As many parts as outputs, also where one of them is of no use to anybody."""
+        m = ModelBuilder()
+        m.add("Split", m.input((1, 4, 3)), outputs=["a", "b"], axis=1, **({"num_outputs": 2} if opset == 18 else {}))
+        model = m.build(m.add("Relu", "ab"[1 - unread]), opset=opset)
+        graph = read_onnx(model)
+        assert graph.tensor(graph.outputs[0]).shape == (1, 2, 3)
+        assert_equivalent(model, graph, random_inputs(graph), tolerance=0)
+
     def test_windows_are_spelt_out(self) -> None:
         m = ModelBuilder()
         x = m.add("Conv", m.input((1, 3, 8, 8)), m.random_constant(4, 3, 3, 3))

@@ -1,4 +1,4 @@
-"""Every operator that users bring, through the whole flow: where it runs, why not on the accelerator, and the same bits everywhere."""
+"""Every operator that users bring, through the whole flow: where it runs, or why the host runs it, and the same bits everywhere."""
 
 from pathlib import Path
 
@@ -79,7 +79,7 @@ def always_hosted(m: ModelBuilder, x: str) -> list[str]:
     ones, zeros = m.constant([1.0] * 8), m.constant([0.0] * 8)
     inputs = {
         "ArgMax": (),
-        "Div": (m.add("Exp", x),),
+        "Div": (m.add("Exp", m.conv(x, 8, 8, 1)),),
         "GroupNormalization": (ones, zeros),
         "InstanceNormalization": (ones, zeros),
         "LRN": (),
@@ -114,14 +114,7 @@ def test_quantised_operators_are_their_float_forms(tmp_path: Path) -> None:
         model = quantised(case.model(), QuantFormat.QOperator)
         found |= {op.op_type for op in read_onnx(model).ops} & QOPERATORS
         require_as_said(case, flow(model, tmp_path, calibrated=False))
-    assert found == {
-        "QGemm",
-        "QLinearAdd",
-        "QLinearConcat",
-        "QLinearConv",
-        "QLinearGlobalAveragePool",
-        "QLinearMul",
-    } | ({"QLinearAveragePool"} & found)
+    assert found >= {"QGemm", "QLinearAdd", "QLinearConcat", "QLinearConv", "QLinearGlobalAveragePool", "QLinearMul"}
 
 
 def test_the_table_of_operators_says_what_the_rows_show() -> None:

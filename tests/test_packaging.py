@@ -28,7 +28,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipFile:
 
 def test_top_level_names(wheel):
     names = {name.split("/")[0] for name in wheel.namelist()}
-    assert names == {"sfopt", "sfopt_ort", "sfopt_fpga", f"sfopt-{sfopt.__version__}.dist-info"}
+    assert names == {"sfopt", "sfopt_ort", "sfopt_fpga", "sfopt_c", f"sfopt-{sfopt.__version__}.dist-info"}
 
 
 def test_package_data(wheel):
@@ -37,11 +37,14 @@ def test_package_data(wheel):
     assert {"sfopt/examples/digits.onnx", "sfopt/examples/digits.npz", "sfopt/py.typed"} <= names
     hardware = [path for part in ("rtl", "sim") for path in (ROOT / "hw" / part).iterdir()]
     assert {f"sfopt_fpga/{path.relative_to(ROOT)}" for path in hardware} <= names
+    c = ROOT / "backends" / "sfopt_c"
+    assert {str(path.relative_to(c.parent)) for path in c.rglob("*.c")} <= names
     assert any(name.endswith("licenses/LICENSE") for name in names)
 
 
 def test_every_module_is_in_the_wheel(wheel):
-    sources = [ROOT / "sfopt", ROOT / "backends" / "sfopt_ort", ROOT / "backends" / "sfopt_fpga"]
+    backends = [ROOT / "backends" / name for name in ("sfopt_ort", "sfopt_fpga", "sfopt_c")]
+    sources = [ROOT / "sfopt", *backends]
     modules = {str(path.relative_to(source.parent)) for source in sources for path in source.rglob("*.py")}
     assert modules == {name for name in wheel.namelist() if name.endswith(".py")}
 
@@ -51,4 +54,8 @@ def test_entry_points(wheel):
     parser = configparser.ConfigParser()
     parser.read_string(wheel.read(name).decode())
     assert dict(parser["console_scripts"]) == {"sfopt": "sfopt.cli:main"}
-    assert dict(parser["sfopt.backends"]) == {"ort": "sfopt_ort:OrtBackend", "fpga": "sfopt_fpga:FpgaBackend"}
+    assert dict(parser["sfopt.backends"]) == {
+        "c": "sfopt_c:CBackend",
+        "fpga": "sfopt_fpga:FpgaBackend",
+        "ort": "sfopt_ort:OrtBackend",
+    }

@@ -105,8 +105,16 @@ class TestSelections:
         ("bounds", "size", "why"),
         [
             (([-1], [-9], [2], [-1]), 5, "it reverses rows or columns"),
-            (([70], [90], [2], [1]), 90, "the convolution that copies it would have a kernel or stride of 71, more than 63"),
-            (([0], [140], [2], [70]), 140, "the convolution that copies it would have a kernel or stride of 70, more than 63"),
+            (
+                ([70], [90], [2], [1]),
+                90,
+                "the convolution that copies it would have a kernel or stride of 71, more than 63",
+            ),
+            (
+                ([0], [140], [2], [70]),
+                140,
+                "the convolution that copies it would have a kernel or stride of 70, more than 63",
+            ),
         ],
     )
     def test_what_no_convolution_copies_stays_and_says_why(

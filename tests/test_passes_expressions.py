@@ -45,7 +45,11 @@ class TestInterpolation:
 
     @pytest.mark.parametrize(
         ("rounding", "mode", "factor", "kernel"),
-        [("round_prefer_floor", "half_pixel", 0.5, (1, 1)), ("floor", "half_pixel", 1 / 3, (2, 2)), ("floor", "asymmetric", 0.5, (1, 1))],
+        [
+            ("round_prefer_floor", "half_pixel", 0.5, (1, 1)),
+            ("floor", "half_pixel", 1 / 3, (2, 2)),
+            ("floor", "asymmetric", 0.5, (1, 1)),
+        ],
     )
     def test_every_nth_pixel_is_copied(self, rounding: str, mode: str, factor: float, kernel: tuple[int, int]) -> None:
         m = ModelBuilder()
@@ -128,7 +132,9 @@ def test_slopes_per_channel_are_a_multiplication_of_what_is_negative() -> None:
 
 def test_one_slope_is_a_leaky_relu() -> None:
     m = ModelBuilder()
-    assert count(assert_passes_keep(m.build(m.add("PRelu", m.input((1, 4, 5, 6)), m.constant([0.2]))))) == {"LeakyRelu": 1}
+    assert count(assert_passes_keep(m.build(m.add("PRelu", m.input((1, 4, 5, 6)), m.constant([0.2]))))) == {
+        "LeakyRelu": 1
+    }
 
 
 @pytest.mark.parametrize("op_type", ["Sub", "Div"])
@@ -167,7 +173,10 @@ class TestSequences:
         assert count(graph) == {
             "Conv": 2, "Relu": 1, "MaxPool": 1, "Add": 1, "Mul": 1, "Concat": 1, "GlobalAveragePool": 1, "Reshape": 2,
         }  # fmt: skip
-        assert [op.op_type for op in graph.ops if op.op_type == "Reshape" or op is graph.ops[0]] == ["Reshape", "Reshape"]
+        assert [op.op_type for op in graph.ops if op.op_type == "Reshape" or op is graph.ops[0]] == [
+            "Reshape",
+            "Reshape",
+        ]
 
     def test_other_tensors_of_three_dimensions_are_left_alone(self) -> None:
         m = ModelBuilder()

@@ -2,13 +2,13 @@
 
 import random
 
-from naive_plan import Choice, naive_plan
 from networks import GraphBuilder
-from shared_places import DEVICE, everything, in_places
 
 from sfopt.groups import Network
 from sfopt.places import first_channels
 from sfopt.plan import Role
+from sfopt.testing.naive_plan import Choice, naive_plan
+from sfopt.testing.shared_places import DEVICE, everything, in_places
 
 
 def chain(r: random.Random) -> tuple[Network, dict[str, str], dict[str, int]]:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-PACKAGES = ("sfopt", "sfopt_ort", "sfopt_fpga")
+PACKAGES = ("sfopt", "sfopt_ort", "sfopt_fpga", "sfopt_c")
 
 
 def module_names() -> list[str]:

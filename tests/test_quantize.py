@@ -7,12 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from float_networks import PATTERNS, FloatBuilder, samples
+from models import ModelBuilder
 from PIL import Image
 
 from sfopt.errors import CalibrationError
 from sfopt.graph import Graph
 from sfopt.onnx_io import read_onnx, write_onnx
-from sfopt.passes import lower_quantized
+from sfopt.passes import lower_quantized, run_passes
 from sfopt.quantize import (
     RANDOM_CALIBRATION_WARNING,
     is_quantized,
@@ -257,3 +258,15 @@ def test_a_relu_that_calibration_saw_closed_stays_closed() -> None:
     quantised = quantize(write_onnx(graph), samples(graph))
     scale, zero_point = next(v for n, v in scales(quantised).items() if n.startswith(x))
     assert scale * (-128 - zero_point) == 0.0
+
+
+def test_a_table_between_operators_of_the_host_stays_float() -> None:
+    m = ModelBuilder()
+    x = m.conv(m.input((1, 3, 6, 6)), 3, 8)
+    hosted = m.add("Softmax", m.add("Tanh", x), axis=1)
+    ends = [m.add("Floor", m.add("Exp", hosted)), m.conv(m.add("Sqrt", hosted), 8, 4, 1)]
+    graph = run_passes(read_onnx(m.build(*ends)))
+    names = quantized_operators(graph)
+    assert {op.op_type: op.name in names for op in graph.ops} == {
+        "Conv": True, "Exp": False, "Floor": False, "Softmax": False, "Sqrt": True, "Tanh": True,
+    }  # fmt: skip

@@ -2,7 +2,6 @@
 
 import re
 
-from naive_plan import Choice, naive_plan
 from networks import GraphBuilder
 from segment_networks import SEGMENT_NETWORKS
 
@@ -10,6 +9,7 @@ from sfopt.device import load_device
 from sfopt.plan import Role
 from sfopt.report import explain_lines
 from sfopt.report.placement import placement_reasons
+from sfopt.testing.naive_plan import Choice, naive_plan
 
 DEVICE = load_device("sim8")
 

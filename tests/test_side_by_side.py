@@ -7,9 +7,7 @@ from itertools import product
 import pytest
 from checked import claimed
 from emit_cases import Case
-from naive_plan import Choice, naive_plan
 from networks import GraphBuilder
-from shared_places import DEVICE, everything, in_places, in_places_where_possible
 
 from sfopt.check import check_plan
 from sfopt.check.placement import check_banks, check_placement
@@ -18,6 +16,8 @@ from sfopt.errors import PlanCheckError
 from sfopt.groups import Network
 from sfopt.places import first_channels
 from sfopt.plan import Buffer, Plan, Role, WeightMode
+from sfopt.testing.naive_plan import Choice, naive_plan
+from sfopt.testing.shared_places import DEVICE, everything, in_places, in_places_where_possible
 from sfopt_fpga.emit import emit
 
 

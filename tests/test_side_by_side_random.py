@@ -5,10 +5,8 @@ from dataclasses import replace
 
 import pytest
 from emit_cases import Case
-from naive_plan import Choice, naive_plan
 from networks import GraphBuilder
 from segment_networks import SEGMENT_NETWORKS
-from shared_places import DEVICE, everything, in_places_where_possible
 
 from sfopt.allocate import Switches, plan
 from sfopt.check import check_plan
@@ -16,6 +14,8 @@ from sfopt.check.in_place import links
 from sfopt.check.view import View
 from sfopt.groups import Network
 from sfopt.plan import WeightMode
+from sfopt.testing.naive_plan import Choice, naive_plan
+from sfopt.testing.shared_places import DEVICE, everything, in_places_where_possible
 
 
 def random_way(r: random.Random, network: Network) -> Choice:

@@ -195,11 +195,10 @@ class _Writer:
 
     def _block(self, member: Member, block: Constant) -> str:
         self.kernels.add("blocks")
-        key = ("block", block.name)
-        if key not in self.declared:
+        if ("block", block.name) not in self.declared:
             self.arrays.append(self._constants(member, block))
         fields = block_fields(member, block, f"constants_{self.number[block.name]}", self.number[block.name])
-        return self._declared("block", key, initialiser(fields), block.name)
+        return self._declared("block", (block.name,), initialiser(fields), block.name)
 
     def _constants(self, member: Member, block: Constant) -> str:
         weights = block.name.endswith(f".{Role.WEIGHTS.value}")

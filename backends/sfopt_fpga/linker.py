@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from sfopt.constant_blocks import quant_of
 from sfopt.device import Device
 from sfopt.groups import Group, Network
-from sfopt.plan import Category, Plan
+from sfopt.plan import Plan
 from sfopt.traffic import category_of
 from sfopt_fpga.constants import build_image
 from sfopt_fpga.isa import WORD_BYTES, encode
@@ -61,7 +61,7 @@ class _Linker:
     def regions(self) -> Iterator[Region]:
         """Constant blocks for the whole program, feature maps for the steps that they live."""
         for name, size in self.image.sizes.items():
-            yield Region(name, self.addresses[name], size, Category.WEIGHTS.value)
+            yield Region(name, self.addresses[name], size, category_of(self.network, name).value)
         for entry in self.plan.dram:
             tensor, shortcut = entry.tensor, entry.tensor in self.network.shortcuts
             words = (self.draft.spans[entry.first_step][0], self.draft.spans[entry.last_step][1])

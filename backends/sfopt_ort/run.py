@@ -10,6 +10,7 @@ import onnxruntime
 
 from sfopt.backend import Execution
 from sfopt.device import Device
+from sfopt.execute import dense_inputs
 from sfopt.graph import Graph
 from sfopt.groups import Network
 from sfopt.host import open_session, run_model, run_session
@@ -69,7 +70,11 @@ class OrtModel:
         return {MODEL_FILE: model_bytes(self.network.graph)}
 
     def run(self, inputs: Mapping[str, npt.NDArray[np.generic]], *, expose: bool = True) -> Execution:
-        """Run on int8 inputs by network input name; with `expose`, every int8 tensor comes back."""
+        """Run on int8 inputs by network input name; with `expose`, every int8 tensor comes back.
+
+        Raises UsageError for inputs that do not fit.
+        """
+        dense_inputs(self.network, inputs)
         model = self._exposed if expose else self._plain
         found = run_session(model.session, inputs, (*model.maps, *model.others))
         return Execution(

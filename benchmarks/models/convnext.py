@@ -134,7 +134,7 @@ class _Network:
         return self.op("Add", [product, self.normal((channels,), 0.1)], shape)
 
     def gelu(self, x: str) -> str:
-        """x / 2 * (1 + erf(x / sqrt(2)))."""
+        """GELU: x / 2 * (1 + erf(x / sqrt(2)))."""
         shape = self.shape(x)
         erf = self.op("Erf", [self.op("Div", [x, self.constant(2**0.5)], shape)], shape)
         product = self.op("Mul", [x, self.op("Add", [erf, self.constant(1.0)], shape)], shape)

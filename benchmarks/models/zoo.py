@@ -4,7 +4,6 @@ import os
 from collections.abc import Callable, Mapping
 from functools import partial
 from importlib import import_module
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from sfopt.output import write_file
 
 from .chains import chain_resnet_onnx
 from .convnext import convnext_block, convnext_tiny
+from .light import LIGHT, light_onnx
 
 __all__ = ["GRAPHS", "NETWORKS", "build_keras", "build_onnx"]
 
@@ -112,13 +112,9 @@ def _written(build: Callable[[], Graph]) -> bytes:
     return write_onnx(build())
 
 
-def _light(name: str) -> bytes:
-    return (files("onnx") / "backend" / "test" / "data" / "light" / f"light_{name}.onnx").read_bytes()
-
-
 NETWORKS: Mapping[str, Callable[[], bytes]] = {
     "digits": lambda: digits_model_path().read_bytes(),
-    "light_resnet50": partial(_light, "resnet50"),
+    **{f"light_{name}": partial(light_onnx, name, SEED) for name in LIGHT},
     **{name: partial(_converted, name) for name in _KERAS},
     **{name: partial(_written, build) for name, build in GRAPHS.items()},
     **{f"chain_{groups}": partial(chain_resnet_onnx, groups) for groups in (300, 600, 1200)},

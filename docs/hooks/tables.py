@@ -35,8 +35,10 @@ MARKER = re.compile(r"<!-- table: (.*?) -->")
 
 
 def table(header: tuple[str, ...], rows: Iterator[tuple[str, ...]]) -> str:
-    """A Markdown table."""
+    """A Markdown table. Raises PluginError for a row that is longer or shorter than the header."""
     lines = [header, ("---",) * len(header), *rows]
+    if any(len(line) != len(header) for line in lines):
+        raise PluginError(f"a row of the table `{' | '.join(header)}` has another number of cells")
     return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
 
 
@@ -75,7 +77,7 @@ def devices() -> str:
 
 def operators() -> str:
     """What the accelerator runs."""
-    return table(("operator", "runs as", "conditions"), iter(supported_ops()))
+    return table(("operators", "where", "as", "conditions"), iter(supported_ops()))
 
 
 def methods() -> str:

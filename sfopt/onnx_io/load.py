@@ -1,6 +1,6 @@
 """Bytes -> a valid ModelProto, or a ModelError that says in one line what is wrong with the file."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import onnx
@@ -14,6 +14,10 @@ __all__ = ["OLDEST_OPSET", "first_line", "load_model"]
 OLDEST_OPSET = 7
 """First opset with today's broadcasting rules."""
 
+_FUNCTION_DEPTH = 50
+_MOST_NODES = 100_000
+"""Operators of a model whose functions are written out."""
+
 
 def load_model(source: Path | bytes) -> tuple[onnx.ModelProto, str]:
     """The model in `source`, its functions inlined and its external data loaded, and what to call it in messages.
@@ -25,7 +29,7 @@ def load_model(source: Path | bytes) -> tuple[onnx.ModelProto, str]:
     _check_versions(model, label)
     _load_external(model, source, label)
     if model.functions:
-        model = inliner.inline_local_functions(model)
+        model = _inline(model, label)
     _check(model, label)
     return model, label
 
@@ -86,21 +90,48 @@ def _load_external(model: onnx.ModelProto, source: Path | bytes, label: str) -> 
             f"{label}: tensor `{external[0].name}` is in an external file, so the model must be given as a path"
         )
     folder = source.resolve().parent
-    for tensor in external:
-        info = external_data_helper.ExternalDataInfo(tensor)
-        file = folder / info.location
-        if not file.is_file():
-            raise ModelError(f"{label}: tensor `{tensor.name}` is in `{info.location}`, which does not exist")
-        end = (info.offset or 0) + (info.length or 0)
-        if file.stat().st_size < end:
-            size = file.stat().st_size
-            raise ModelError(
-                f"{label}: tensor `{tensor.name}` ends at byte {end} of `{info.location}`, which has {size}"
-            )
     try:
+        for tensor in external:
+            _check_location(tensor, folder, label)
         external_data_helper.load_external_data_for_model(model, str(folder))
     except (OSError, ValueError, onnx.checker.ValidationError) as error:
         raise ModelError(f"{label}: external data cannot be loaded: {first_line(error)}") from None
+
+
+def _check_location(tensor: onnx.TensorProto, folder: Path, label: str) -> None:
+    info = external_data_helper.ExternalDataInfo(tensor)
+    file = folder / info.location
+    if not file.is_file():
+        raise ModelError(f"{label}: tensor `{tensor.name}` is in `{info.location}`, which does not exist")
+    end, size = (info.offset or 0) + (info.length or 0), file.stat().st_size
+    if size < end:
+        raise ModelError(f"{label}: tensor `{tensor.name}` ends at byte {end} of `{info.location}`, which has {size}")
+
+
+def _inline(model: onnx.ModelProto, label: str) -> onnx.ModelProto:
+    """The model with its functions in the places where they are called, if that makes no monster of a small file."""
+    functions = {(f.domain, f.name): f for f in model.functions}
+    known = dict[tuple[str, str], int]()
+
+    def count(nodes: Iterable[onnx.NodeProto], depth: int) -> int:
+        if depth > _FUNCTION_DEPTH:
+            raise ModelError(f"{label}: functions call themselves, or each other more than {_FUNCTION_DEPTH} deep")
+        total = 0
+        for node in nodes:
+            key = (node.domain, node.op_type)
+            if key in functions and key not in known:
+                known[key] = count(functions[key].node, depth + 1)
+            graphs = [g for a in node.attribute for g in (*a.graphs, *([a.g] if a.HasField("g") else []))]
+            total += known.get(key, 1) + sum(count(g.node, depth + 1) for g in graphs)
+        return total
+
+    nodes = count(model.graph.node, 0)
+    if nodes > _MOST_NODES:
+        raise ModelError(f"{label}: its functions written out have {nodes} operators, the limit is {_MOST_NODES}")
+    try:
+        return inliner.inline_local_functions(model)
+    except (RuntimeError, onnx.checker.ValidationError) as error:
+        raise ModelError(f"{label}: its functions cannot be written out: {first_line(error)}") from None
 
 
 def _check(model: onnx.ModelProto, label: str) -> None:

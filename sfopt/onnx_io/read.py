@@ -19,6 +19,9 @@ from sfopt.onnx_io.upgrade import settle, upgrade
 __all__ = ["read_onnx"]
 
 _FOLD_LIMIT_BYTES = 1 << 30
+"""Of all computed constants together."""
+_ELEMENTS_LIMIT = 1 << 30
+"""Of all tensors that are computed, together: about four times those of EfficientNet-B7. They are all compared, and so all held."""
 _NEVER_FOLDED = frozenset({"Bernoulli", "DequantizeLinear", "Multinomial", "RandomNormal", "RandomNormalLike"})
 _NEVER_FOLDED |= {"RandomUniform", "RandomUniformLike"}
 """Random operators, and the one whose integer input must stay visible."""
@@ -45,6 +48,8 @@ class _Reader:
         self.ops: list[Op] = []
         self.names: set[str] = set()
         self.notes: list[str] = []
+        self.elements = self.folded_bytes = 0
+        """Elements of all that the network computes; bytes of what was computed here."""
         self.numbers: dict[str, npt.NDArray[np.generic]] = {}
         """Values of single constants behind a DequantizeLinear: bounds of a Clip, what a Pad fills in."""
         self.read_names = {n for node in model.graph.node for n in node.input} | {o.name for o in model.graph.output}
@@ -58,6 +63,7 @@ class _Reader:
         inputs = [i for i in self.proto.input if i.name not in self.tensors]
         for value in inputs:
             self.tensors[value.name] = self._input(value)
+            self._count([self.tensors[value.name]])
         for node in self.proto.node:
             self._node(node)
         outputs = [o.name for o in self.proto.output]
@@ -113,9 +119,12 @@ class _Reader:
         while inputs and not inputs[-1]:
             inputs = inputs[:-1]
         attributes = {a.name: _plain_attribute(a, node, name) for a in node.attribute}
-        # What only training reads (a mask, running statistics, the indices of a MaxPool) is not an output here.
-        outputs = [o if i == 0 or o in self.read_names else "" for i, o in enumerate(node.output)]
-        while len(outputs) > 1 and not outputs[-1]:
+        # What only training reads (a mask, running statistics, the indices of a MaxPool) is not an output here. A Split cuts its
+        # input into as many parts as it has outputs, whoever reads them.
+        outputs = [
+            o if i == 0 or o in self.read_names or node.op_type == "Split" else "" for i, o in enumerate(node.output)
+        ]
+        while len(outputs) > 1 and not outputs[-1] and node.op_type != "Split":
             outputs.pop()
         return Op(name, node.op_type, inputs, tuple(outputs), attributes, domain)
 
@@ -141,9 +150,20 @@ class _Reader:
         outputs = infer_outputs(op, self.tensors)
         if self._fold(op, outputs):
             return
+        self._count(outputs)
         op = settle(op, outputs)
         self.tensors.update((t.name, t) for t in outputs)
         self.ops.append(op)
+
+    def _count(self, tensors: Sequence[Tensor]) -> None:
+        """Keep a small file that declares huge shapes from taking all memory."""
+        for tensor in tensors:
+            self.elements += tensor.elements
+            if self.elements > _ELEMENTS_LIMIT:
+                raise ModelError(
+                    f"tensor `{tensor.name}` of shape {tensor.shape} brings the network to {self.elements} elements, "
+                    f"the limit is {_ELEMENTS_LIMIT}"
+                )
 
     def _measure(self, op: Op) -> npt.NDArray[np.generic]:
         shape = self.tensors[op.inputs[0]].shape
@@ -161,11 +181,12 @@ class _Reader:
             self._note_number(op, outputs)
             return False
         size = sum(t.elements * np.dtype(t.dtype).itemsize for t in outputs)
-        if size > _FOLD_LIMIT_BYTES:
-            limit = _FOLD_LIMIT_BYTES >> 20
+        if self.folded_bytes + size > _FOLD_LIMIT_BYTES:
+            limit, more = _FOLD_LIMIT_BYTES >> 20, f" on top of {self.folded_bytes >> 20}" if self.folded_bytes else ""
             raise ModelError(
-                f"constant `{op.output}` would take {size >> 20} MiB, the limit for computed constants is {limit} MiB"
+                f"constant `{op.output}` would take {size >> 20} MiB{more}, the limit for computed constants is {limit} MiB"
             )
+        self.folded_bytes += size
         values = evaluate(op, self.tensors)
         if values is None:
             return False

@@ -12,6 +12,7 @@ from sfopt.passes.express_selections import express_selections
 from sfopt.passes.fold_affines import fold_affines
 from sfopt.passes.fold_flattens import fold_flattens
 from sfopt.passes.fold_pads import fold_pads
+from sfopt.passes.fold_quantised_norms import fold_quantised_norms
 from sfopt.passes.fold_selections import fold_selections
 from sfopt.passes.lower_quantized import lower_quantized
 from sfopt.passes.merge_duplicates import merge_duplicates
@@ -35,6 +36,7 @@ __all__ = ["PIPELINE", "lower_quantized", "run_passes"]
 
 PIPELINE: tuple[Callable[[Graph], Graph], ...] = (
     unify_operators,
+    fold_quantised_norms,
     expand_batch_norms,
     resolve_padding,
     widen_sequences,

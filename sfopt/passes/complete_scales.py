@@ -4,20 +4,21 @@ Some tools round only what a convolution reads: its sum with a shortcut, or its 
 the last layer's result is never rounded. The accelerator rounds behind every operator, so such a tensor needs a scale too. Where it
 goes on through MaxPool, Resize or a layout to a QuantizeLinear, it gets that one's scale, which changes nothing: rounding and
 picking commute. Otherwise calibration must find one. A convolution with float weights was left in float on purpose, and stays.
+Operators that together are a function of one value become one table, and nothing is rounded between them.
 """
 
 from collections.abc import Mapping
 
 from sfopt.graph import Graph, Op, Quant
 from sfopt.passes.lowering import feature_map_shape, keeps_map
-from sfopt.passes.pointwise import TABLE_FUNCTIONS
+from sfopt.passes.pointwise import TABLE_FUNCTIONS, find_function
 from sfopt.passes.qdq import LAYOUT_OPS, Draft, quantization_of, stored_dtype
 
 __all__ = ["complete_scales", "missing_scales"]
 
-_DENSE = frozenset({"Gemm", "MatMul"})
+_WEIGHTED = frozenset({"Conv", "ConvTranspose", "Gemm", "MatMul"})
 _MOVING = frozenset({"MaxPool", "Resize"})
-_JOINING = frozenset({"Add", "AveragePool", "Concat", "GlobalAveragePool", "Mul", "ReduceMean", "Sum"}) | _MOVING
+_JOINING = frozenset({"Add", "AveragePool", "Concat", "GlobalAveragePool", "Mul", "ReduceMean", "Sub", "Sum"}) | _MOVING
 _SATURATING = frozenset({"Clip", "Relu"})
 
 
@@ -61,11 +62,23 @@ class _Search:
         """Real tensors that are dequantised integers, or will be, as they are or moved."""
         self.open: set[str] = set()
         """Results of int8 operators whose rounding is left to the operator that reads them."""
+        self.functions: dict[str, str] = {}
+        """Results of functions of one value -> that value."""
+        self.inner: set[str] = set()
+        """What is computed on the way of these."""
         self.leading: set[str] = set()
         """Tensors behind which a QuantizeLinear follows, with nothing but operators of the accelerator on the way."""
         for op in reversed(graph.ops):
-            passes = op.op_type in _JOINING | TABLE_FUNCTIONS | LAYOUT_OPS and op.output in self.leading
-            self.leading.update(op.inputs if passes or op.op_type == "QuantizeLinear" else ())
+            self._look_ahead(op)
+
+    def _look_ahead(self, op: Op) -> None:
+        function = None if op.output in self.inner else find_function(self.graph, op, alone=True)
+        if function is not None:
+            self.functions[op.output] = function.source
+            self.inner.update(o.output for o in function.ops if o is not op)
+        known = op.op_type in _JOINING | TABLE_FUNCTIONS | LAYOUT_OPS or op.output in self.functions
+        if op.op_type == "QuantizeLinear" or ((known or op.output in self.inner) and op.output in self.leading):
+            self.leading.update(op.inputs)
 
     def visit(self, op: Op) -> None:
         """Note whether what `op` writes is rounded, and by whom."""
@@ -74,15 +87,19 @@ class _Search:
         elif op.op_type in LAYOUT_OPS:
             self.rounded.update(op.outputs if op.inputs[0] in self.rounded else ())
             self.open.update(op.outputs if op.inputs[0] in self.open else ())
+        elif op.output in self.inner and not any(n in self.open for n in op.inputs):
+            return
         elif feature_map_shape(self.graph.tensor(op.output).shape) is not None and self._runs_in_int8(op):
             self._round(op)
 
     def _runs_in_int8(self, op: Op) -> bool:
-        if op.op_type == "Conv" or op.op_type in _DENSE:
+        if op.op_type in _WEIGHTED:
             return op.inputs[0] in self.rounded and self._is_quantised_constant(op.inputs[1])
         if op.op_type in _SATURATING and op.inputs[0] in self.open:
             return True
         if self._is_bias(op):
+            return True
+        if op.output in self.functions and op.output in self.leading and self.functions[op.output] in self.rounded:
             return True
         if op.op_type not in _JOINING | TABLE_FUNCTIONS or op.output not in self.leading:
             return False
@@ -116,7 +133,7 @@ class _Search:
     def _takes_over(self, op: Op, name: str, reader: Op) -> bool:
         """Whether `reader`, the only one of `name`, which is what `op` writes, is computed before anything is rounded."""
         if reader.op_type in _SATURATING:
-            return op.op_type not in TABLE_FUNCTIONS
+            return op.op_type not in TABLE_FUNCTIONS and reader.output not in self.inner
         others = [n for n in reader.inputs if n != name]
         return op.op_type == "MatMul" and reader.op_type == "Add" and all(self._is_fixed(n) for n in others)
 

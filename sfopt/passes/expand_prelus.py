@@ -1,7 +1,7 @@
 """PRelu(x, a) -> Add(x, Conv(Clip(x, -inf, 0), a - 1)), depthwise 1x1        a one number per channel
 
-A table is the same for all channels of a map, so slopes that differ need a multiplication: what is negative of x, times a - 1, on top
-of x. One number for all channels is a LeakyRelu before this (`unify_operators`).
+A table is the same for all channels of a map, so slopes that differ need a multiplication: what is negative of x, times a - 1,
+on top of x. One number for all channels is a LeakyRelu before this (`unify_operators`).
 """
 
 from dataclasses import replace

@@ -18,7 +18,6 @@ from sfopt.passes.windows import LARGEST
 __all__ = ["express_broadcasts"]
 
 
-
 def express_broadcasts(graph: Graph) -> Graph:
     """Apply the rewrites of this module."""
     return graph if holds_integers(graph) else sweep(graph, _rule)

@@ -7,8 +7,8 @@
     asymmetric, by 1/f       every f-th pixel
 
 Pools leave out what is beyond the border, which is what clamping coordinates to it comes to. Whether a candidate is right is not
-believed but computed: its weights for every output row against those of the operator's own formula (ONNX operator documentation, Resize).
-Factors whose weights change from one output row to the next (align_corners, 3/2) have no such form.
+believed but computed: its weights for every output row against those of the operator's own formula (ONNX operator documentation,
+Resize). Factors whose weights change from one output row to the next (align_corners, 3/2) have no such form.
 """
 
 from collections.abc import Iterator, Mapping
@@ -72,7 +72,12 @@ def _rule(graph: Graph, op: Op) -> Graph | None:
     if op.op_type != "Resize" or len(op.inputs) != 1 or op.attributes.get("mode") != "linear":
         return None
     source, target = graph.tensor(op.inputs[0]), graph.tensor(op.output)
-    if len(source.shape) != 4 or source.shape[0] != 1 or source.shape[:2] != target.shape[:2] or op.attributes.get("antialias"):
+    if (
+        len(source.shape) != 4
+        or source.shape[0] != 1
+        or source.shape[:2] != target.shape[:2]
+        or op.attributes.get("antialias")
+    ):
         return None
     axes = [_axis(op, source.shape[a], target.shape[a], a) for a in (2, 3)]
     if axes[0] is None or axes[1] is None:

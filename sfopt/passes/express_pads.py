@@ -71,7 +71,9 @@ def _around(graph: Graph, op: Op, value: float) -> Graph:
     source, target = graph.tensor(op.inputs[0]), graph.tensor(op.output)
     lowered = replace(source, name=fresh(graph, f"{op.output}:lowered"))
     padded = replace(target, name=fresh(graph, f"{op.output}:padded"))
-    down, up = (constant(graph, f"{op.output}:{n}", np.asarray(v, np.float32)) for n, v in (("down", -value), ("up", value)))
+    down, up = (
+        constant(graph, f"{op.output}:{n}", np.asarray(v, np.float32)) for n, v in (("down", -value), ("up", value))
+    )
     ops = (
         Op(lowered.name, "Add", (source.name, down.name), (lowered.name,)),
         replace(op, inputs=(lowered.name,), outputs=(padded.name,), attributes={**op.attributes, "value": 0.0}),

@@ -1,7 +1,7 @@
 """Operators that together compute a function of one value, found in float graphs and in quantised ones alike.
 
-`1 - x`, `x ** 2`, GELU written with Erf: each element of the result depends on one element of one tensor, so the accelerator needs one
-table for all of it, and rounds once.
+`1 - x`, `x ** 2`, GELU written with Erf: each element of the result depends on one element of one tensor, so the accelerator needs
+one table for all of it, and rounds once.
 """
 
 from collections.abc import Mapping
@@ -56,10 +56,9 @@ def find_function(graph: Graph, root: Op, *, alone: bool) -> Function | None:
     if not _is_pointwise(graph, root, shape):
         return None
     inside = {root.output: root}
-    is_inner = lambda n: _is_inner(graph, n, inside, alone) and _is_pointwise(graph, graph.producers[n], shape)  # noqa: E731
     while True:
         leaves = [n for op in inside.values() for n in _computed(graph, op) if n not in inside]
-        inner = next((n for n in leaves if is_inner(n)), None)
+        inner = next((n for n in leaves if _is_inner(graph, n, inside, alone)), None)
         if inner is None:
             break
         inside[inner] = graph.producers[inner]
@@ -97,7 +96,7 @@ def _computed(graph: Graph, op: Op) -> list[str]:
 
 
 def _is_inner(graph: Graph, name: str, inside: Mapping[str, Op], alone: bool) -> bool:
-    if name not in graph.producers:
+    if name not in graph.producers or not _is_pointwise(graph, graph.producers[name], graph.tensor(name).shape):
         return False
     readers = graph.consumers.get(name, ())
     return not alone or (name not in graph.outputs and all(r.output in inside for r in readers))
@@ -120,5 +119,3 @@ def _steps(graph: Graph, ops: tuple[Op, ...]) -> tuple[Step, ...]:
 
 def _plain(attributes: Mapping[str, Attribute]) -> dict[str, Attribute]:
     return {k: v for k, v in attributes.items() if isinstance(v, int | float | str)}
-
-

@@ -117,7 +117,7 @@ def _normalises(graph: Graph, op: Op) -> bool:
         if reader.op_type in _NORMALISING:
             return True
         numbers = [n for n in reader.inputs if graph.tensor(n).is_constant]
-        if reader.op_type in ("Add", "Mul", "Max", "Clip") and len(reader.inputs) == len(numbers) + 1:
-            if _normalises(graph, reader):
-                return True
+        goes_on = reader.op_type in ("Add", "Mul", "Max", "Clip") and len(reader.inputs) == len(numbers) + 1
+        if goes_on and _normalises(graph, reader):
+            return True
     return False

@@ -56,7 +56,11 @@ def _wide(graph: Graph, op: Op, name: str) -> Tensor | None:
     tensor = graph.tensor(name)
     if tensor.data is None:
         shape = _widened(tensor.shape)
-        return replace(tensor, name=fresh(graph, f"{name}:for:{op.output}"), shape=shape) if shape != tensor.shape else None
+        return (
+            replace(tensor, name=fresh(graph, f"{name}:for:{op.output}"), shape=shape)
+            if shape != tensor.shape
+            else None
+        )
     if tensor.elements == 1 or len(tensor.shape) < (3 if op.op_type in _WINDOWED else 1):
         return None
     return constant(graph, f"{name}:for:{op.output}", tensor.data.reshape(_widened(tensor.shape)))
@@ -67,7 +71,9 @@ def _widened(shape: tuple[int, ...]) -> tuple[int, ...]:
 
 
 def _attributes(op: Op) -> Mapping[str, Attribute]:
-    changed: dict[str, Attribute] = {key: (1, *op.ints(key)) for key in ("kernel_shape", "strides", "dilations") if key in op.attributes}
+    changed: dict[str, Attribute] = {
+        key: (1, *op.ints(key)) for key in ("kernel_shape", "strides", "dilations") if key in op.attributes
+    }
     if "pads" in op.attributes:
         begin, end = op.ints("pads")
         changed["pads"] = (0, begin, 0, end)

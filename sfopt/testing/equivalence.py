@@ -1,9 +1,4 @@
-"""Numerical-equivalence helpers for your own pytest suite.
-
-from sfopt.testing import assert_equivalent
-def test_my_network():
-assert_equivalent("model.onnx", device="sim8")
-"""
+"""A model of yours against the reference, as one call."""
 
 from pathlib import Path
 

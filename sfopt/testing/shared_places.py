@@ -3,22 +3,22 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
-from checked import claimed, roomy_device
-from naive_plan import can_be_resident
-
 from sfopt.check import check_plan
 from sfopt.cost import map_row_bytes
-from sfopt.device import Device
+from sfopt.device import Device, load_device
 from sfopt.errors import PlanCheckError
 from sfopt.groups import Network
 from sfopt.plan import Plan, Role
+from sfopt.testing.naive_plan import can_be_resident, claimed
 
 __all__ = ["DEVICE", "candidates", "everything", "in_places", "in_places_where_possible"]
 
-DEVICE = replace(roomy_device(4000), lanes_in=8, lanes_out=4)
+DEVICE = replace(load_device("sim8"), banks=4000, bank_bytes=512, lanes_in=8, lanes_out=4)
+"""So many small banks that a naive placement finds room."""
 
 
 def everything(network: Network) -> frozenset[str]:
+    """All maps that may be resident."""
     return frozenset(m for m in network.maps if can_be_resident(network, m))
 
 
