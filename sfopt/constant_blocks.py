@@ -17,7 +17,7 @@ from sfopt.phases import NO_TAP, Phase, phases
 from sfopt.records import pack_average, pack_binary, pack_channels, pack_scale, pack_table
 from sfopt.tables import lookup_table
 
-__all__ = ["chain_table", "first_operand", "parameter_block", "phase_weights", "quant_of", "weight_block"]
+__all__ = ["chain_table", "first_operand", "parameter_block", "quant_of", "weight_block"]
 
 
 def weight_block(network: Network, group: Group) -> bytes:
