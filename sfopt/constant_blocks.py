@@ -17,7 +17,7 @@ from sfopt.phases import NO_TAP, Phase, phases
 from sfopt.records import pack_average, pack_binary, pack_channels, pack_scale, pack_table
 from sfopt.tables import lookup_table
 
-__all__ = ["chain_table", "first_operand", "parameter_block", "phase_weights", "quant_of", "weight_block"]
+__all__ = ["chain_table", "first_operand", "parameter_block", "quant_of", "weight_block"]
 
 
 def weight_block(network: Network, group: Group) -> bytes:
@@ -33,10 +33,10 @@ def _positions(weights: npt.NDArray[np.int8], window: Window) -> npt.NDArray[np.
     """OIHW weights as (O, I, kernel positions), in the order in which `cost.constants` has them."""
     if not window.transposed:
         return weights.reshape(*weights.shape[:2], -1)
-    return np.concatenate([phase_weights(weights, phase) for phase in phases(window)], axis=2)
+    return np.concatenate([_phase_weights(weights, phase) for phase in phases(window)], axis=2)
 
 
-def phase_weights(weights: npt.NDArray[np.int8], phase: Phase) -> npt.NDArray[np.int8]:
+def _phase_weights(weights: npt.NDArray[np.int8], phase: Phase) -> npt.NDArray[np.int8]:
     """Of a transposed convolution's OIHW weights those of a phase, as (O, I, its kernel positions)."""
     for axis, taps in ((2, phase.rows.taps), (3, phase.columns.taps)):
         chosen = np.take(weights, [max(t, 0) for t in taps], axis=axis)
@@ -136,7 +136,7 @@ def _channels(network: Network, group: Group, heavy: Op, phase: Phase | None) ->
         return pack_channels(np.array([-x.zero_point * pixels], np.int32), np.array([factor], np.float32))
     weights = _weights(graph, heavy)
     if phase is not None:
-        weights = phase_weights(weights, phase)
+        weights = _phase_weights(weights, phase)
     given = graph.tensor(heavy.inputs[2]).data if len(heavy.inputs) > 2 and heavy.inputs[2] else None
     bias = arithmetic.fold_input_zero_point(weights, None if given is None else given.astype(np.int32), x.zero_point)
     w_scale = np.broadcast_to(quant_of(graph, heavy.inputs[1]).scale, bias.shape)

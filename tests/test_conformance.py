@@ -45,7 +45,8 @@ def test_every_form_and_every_kind_of_group_is_in_some_case() -> None:
     assert {g.kind for g in groups} == set(Kind)
     assert {bool(g.scale) for g in groups if g.kind in (Kind.CONV, Kind.COPY)} == {True, False}
     assert {g.scale is None for g in groups if g.kind is Kind.DEPTHWISE} == {True, False}
-    assert any(g.conv_groups > 1 for g in groups)
+    assert {g.window.transposed for g in groups if g.conv_groups > 1} == {True, False}
+    assert any(g.window.transposed for g in groups if g.kind is Kind.DEPTHWISE)
     assert any(p.requantise for g in groups for p in g.pieces)
     assert any(g.before and g.after for g in groups)
 

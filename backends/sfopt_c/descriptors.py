@@ -1,5 +1,7 @@
 """Where things are, as C initialisers: maps and constants on their way into the arena and out of it, and what computes a group."""
 
+from dataclasses import dataclass
+
 from sfopt.constant_blocks import first_operand, quant_of
 from sfopt.cost import (
     AVERAGE_BYTES,
@@ -10,13 +12,14 @@ from sfopt.cost import (
     padded_bytes,
 )
 from sfopt.groups import Kind, Piece
+from sfopt.phases import Phase, phases
 from sfopt.plan import Role
-from sfopt.rows import RowSchedule
+from sfopt.rows import RowSchedule, phase_schedule
 from sfopt.stage import Member, Stage
 from sfopt_c.kernels import RUN
 from sfopt_c.text import Value
 
-__all__ = ["block_fields", "layer_fields", "multiplies", "stream_fields"]
+__all__ = ["Part", "block_fields", "layer_fields", "multiplies", "parts_of", "stream_fields"]
 
 Fields = dict[str, Value]
 
@@ -61,9 +64,26 @@ def multiplies(member: Member) -> bool:
     return group.binary is not None and member.network.graph.ops_by_name[group.binary].op_type == "QLinearMul"
 
 
-def layer_fields(member: Member, piece: Piece, number: int) -> Fields:
-    """What computes the group, of a concat one piece; `number` is that of the map that it writes."""
-    group, stage = member.group, member.stage
+@dataclass(frozen=True)
+class Part:
+    """What one layer does of a group: a piece of a concat, a phase of a transposed convolution, or all."""
+
+    piece: Piece
+    phase: Phase | None = None
+
+
+def parts_of(member: Member) -> tuple[Part, ...]:
+    """The parts of a group; without phases that have no pixels, as where a stride is above the output's size."""
+    group, out, (down, across) = member.group, member.output, member.group.window.stride
+    if not group.window.transposed:
+        return tuple(Part(piece) for piece in group.pieces)
+    made = (p for p in phases(group.window) if p.rows.rows(out.height, down) and p.columns.rows(out.width, across))
+    return tuple(Part(group.pieces[0], phase) for phase in made)
+
+
+def layer_fields(member: Member, part: Part, number: int) -> Fields:
+    """What computes a part of the group; `number` is that of the map that it writes."""
+    group, stage, piece = member.group, member.stage, part.piece
     x, whole = stage.layout(piece.tensor), len(group.pieces) == 1
     channels = member.output.channels if whole else stage.network.maps[piece.tensor].channels
     tile = member.run.channel_tile if member.tiled else 0
@@ -81,11 +101,13 @@ def layer_fields(member: Member, piece: Piece, number: int) -> Fields:
         "out_channel": piece.channel_offset,
         "groups": group.conv_groups,
         **_window(member),
+        "row_step": 1,
+        "column_step": 1,
         **_values_outside(member),
         "mean": int(group.kind is Kind.GLOBAL_MEAN),
         "map": number,
         "scales": -1 if group.scale is None else stage.first_byte(group.scale),
-        **_records(member, piece),
+        **_places(member, piece),
     }
     if group.kind in (Kind.CONV, Kind.DEPTHWISE):
         fields["weights"] = _block_view(member, member.blocks[0])
@@ -96,7 +118,31 @@ def layer_fields(member: Member, piece: Piece, number: int) -> Fields:
         swapped = group.residual != piece.tensor and first_operand(member.network.graph, op) == group.residual
         fields |= {"combine": "multiply" if multiplies(member) else "add", "residual": _view(stage, group.residual)}
         fields["swapped"] = int(swapped)
-    return fields
+    return fields if part.phase is None else fields | _phase(member, part.phase)
+
+
+def _phase(member: Member, phase: Phase) -> Fields:
+    """What is other in a phase: its pixels, its kernel, its weights among those of all phases, its parameters."""
+    (down, across), axes = member.group.window.stride, (phase.rows, phase.columns)
+    weights, parameters = member.blocks
+    base, ring, row_bytes, pixel_bytes = _block_view(member, weights)
+    fields: Fields = {
+        "rows": _schedule(phase_schedule(phase, member.rows, down)),
+        "out_width": phase.columns.rows(member.output.width, across),
+        "first_row": phase.rows.first,
+        "row_step": down,
+        "first_column": phase.columns.first,
+        "column_step": across,
+        "weights": (base + phase.first_position * pixel_bytes, ring, row_bytes, pixel_bytes),
+        "stride_h": 1,
+        "stride_w": 1,
+        **{f"kernel_{way}": len(axis.taps) for way, axis in zip("hw", axes, strict=True)},
+        **{f"dilation_{way}": axis.dilation for way, axis in zip("hw", axes, strict=True)},
+        "pad_top": phase.rows.pad,
+        "pad_left": phase.columns.pad,
+    }
+    own = phases(member.group.window).index(phase) * padded_bytes(parameters.channels, member.stage.device)
+    return fields | {name: place + own for name, place in _places(member, member.group.pieces[0]).items() if place >= 0}
 
 
 def _view(stage: Stage, tensor: str) -> tuple[int, ...]:
@@ -141,7 +187,7 @@ def _values_outside(member: Member) -> Fields:
     return {}
 
 
-def _records(member: Member, piece: Piece) -> Fields:
+def _places(member: Member, piece: Piece) -> dict[str, int]:
     """Arena bytes of the group's records (`sfopt.records`), -1 for those that it lacks."""
     group, buffer = member.group, member.constant_buffer(Role.PARAMETERS)
     requantised = [p for p in group.pieces if p.requantise]
@@ -160,4 +206,4 @@ def _records(member: Member, piece: Piece) -> Fields:
     tables = fields.pop("pieces")
     if piece.requantise:
         fields["before"] = tables + TABLE_BYTES * requantised.index(piece)
-    return dict(fields)
+    return fields

@@ -11,7 +11,7 @@ from sfopt.groups import Group, Kind, Network
 from sfopt.plan import Plan, Role
 from sfopt.rows import RowSchedule
 from sfopt.stage import Member, Stage
-from sfopt_c.descriptors import block_fields, layer_fields, multiplies, stream_fields
+from sfopt_c.descriptors import block_fields, layer_fields, multiplies, parts_of, stream_fields
 from sfopt_c.kernels import kernel_text, needed_by
 from sfopt_c.limits import require_supported
 from sfopt_c.statements import Names, statements
@@ -95,9 +95,8 @@ class _Writer:
 
     def _interface(self) -> str:
         """What model.h declares; the file itself has it too, so that it needs no other."""
-        maps, hosts = self.network.maps, [s for s in self.stages if s.on_host]
+        hosts = [s for s in self.stages if s.on_host]
         inputs, outputs = self.network.inputs, self.network.outputs
-        widths = ", ".join(str(m.width) for m in maps.values())
         lines = [
             "#include <stdint.h>",
             "",
@@ -105,7 +104,6 @@ class _Writer:
             f"#define MODEL_INPUTS {len(inputs)}",
             f"#define MODEL_OUTPUTS {len(outputs)}",
             f"#define MODEL_BLOCKS {len(self.names)}",
-            f"#define MODEL_WIDTHS {widths}",
             *([f"#define MODEL_HOST_GROUPS {len(hosts)}"] if hosts else []),
             "",
             "/* A dense int8 feature map, height x width x channels; the real value is scale * (data - zero_point). */",
@@ -211,7 +209,9 @@ class _Writer:
     def _layers(self, member: Member) -> Sequence[str]:
         group = member.group
         self.kernels |= needed_by(group, multiplies=multiplies(member))
-        x, positions = self.network.maps[group.pieces[0].tensor], group.window.kernel[0] * group.window.kernel[1]
+        x, parts = self.network.maps[group.pieces[0].tensor], parts_of(member)
+        window = group.window.kernel[0] * group.window.kernel[1]
+        positions = max(window if part.phase is None else part.phase.positions for part in parts)
         self.taps = max(self.taps, positions)
         if group.scale is not None:
             self.window = max(self.window, positions * x.channels)
@@ -219,8 +219,8 @@ class _Writer:
             self.sums = max(self.sums, x.channels)
         number = self.number[group.output]
         return [
-            self._declared("layer", (group.output, i), initialiser(layer_fields(member, piece, number)), group.output)
-            for i, piece in enumerate(group.pieces)
+            self._declared("layer", (group.output, i), initialiser(layer_fields(member, part, number)), group.output)
+            for i, part in enumerate(parts)
         ]
 
     def _declared(self, kind: str, key: tuple[object, ...], value: str, what: str) -> str:

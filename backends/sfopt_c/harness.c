@@ -1,5 +1,5 @@
 /* Runs a model: the inputs come through the standard input, in order; the standard output has records of int32 and bytes:
- *   1, map, row, channel, channels, width: channels of a row of a map that was computed, width * channels bytes
+ *   1, map, row, column, step, columns, channel, channels: some of a row that was computed, every step-th pixel from column on
  *   2, output: the whole of it
  *   3, group: the host is to run it; what the group reads is here, what it writes is expected as input
  *   4, index, direction, bytes low, bytes high: DRAM traffic of a map or a block of constants
@@ -12,7 +12,6 @@
 #include "model.h"
 
 static int observing;
-static const int32_t widths[] = {MODEL_WIDTHS};
 
 static void give(const void *bytes, size_t size)
 {
@@ -36,16 +35,17 @@ static void take(const model_tensor *t)
         exit(4);
 }
 
-void model_observe(int32_t map, int32_t row, int32_t channel, int32_t channels, const int8_t *pixels, int32_t pixel_bytes);
-void model_observe(int32_t map, int32_t row, int32_t channel, int32_t channels, const int8_t *pixels, int32_t pixel_bytes)
+void model_observe(int32_t map, const int32_t place[6], const int8_t *pixels, int32_t pixel_bytes);
+void model_observe(int32_t map, const int32_t place[6], const int8_t *pixels, int32_t pixel_bytes)
 {
-    const int32_t record[] = {1, map, row, channel, channels, widths[map]};
+    const int32_t head[] = {1, map};
     int32_t x;
     if (!observing)
         return;
-    give_record(record, sizeof record / sizeof *record);
-    for (x = 0; x < widths[map]; ++x)
-        give(pixels + x * pixel_bytes, (size_t)channels);
+    give_record(head, 2);
+    give_record(place, 6);
+    for (x = 0; x < place[3]; ++x)
+        give(pixels + x * pixel_bytes, (size_t)place[5]);
 }
 
 #ifdef MODEL_HOST_GROUPS

@@ -26,7 +26,5 @@ def _require_kind(group: Group) -> None:
         return
     if group.kind not in RUN:
         raise UsageError(f"backend `c`: group `{group.name}` is a {group.kind}, which has no C")
-    if group.window.transposed:
-        raise UsageError(f"backend `c`: group `{group.name}` is a transposed convolution, which has no C")
     if group.before and any(p.requantise for p in group.pieces):
         raise UsageError(f"backend `c`: group `{group.name}` requantises what it concatenates and looks it up as well")

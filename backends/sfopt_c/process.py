@@ -100,11 +100,12 @@ class _Talk:
         return self.records
 
     def _row(self) -> None:
-        number, row, channel, channels, width = self._numbers(5)
+        number, row, column, step, columns, channel, channels = self._numbers(7)
         fmap = self.maps[self.names[number]]
         shape = (fmap.height, fmap.width, fmap.channels)
         array = self.records.rows.setdefault(fmap.name, np.zeros(shape, np.int8))
-        array[row, :, channel : channel + channels] = self._array((width, channels))
+        place = array[row, column::step][:columns]
+        place[:, channel : channel + channels] = self._array((columns, channels))
 
     def _output(self) -> None:
         name = self.outputs[self._numbers(1)[0]]

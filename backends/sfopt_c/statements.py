@@ -65,12 +65,12 @@ def _computes(member: Member, names: Names, band: str, *, overlap: bool) -> list
     """A band of a group, tile by tile if its weights come so."""
     if member.tiled is None:
         return [f"compute(&{layer}, {band}, 0);" for layer in names.layers(member)]
-    (layer,), weights = names.layers(member), names.block(member, member.tiled)
+    layers, weights = names.layers(member), names.block(member, member.tiled)
     return _loop(
         "tile",
         member.tiles,
         lambda i: [_load_block(weights, i)],
-        lambda i: [f"compute(&{layer}, {band}, {i});"],
+        lambda i: [f"compute(&{layer}, {band}, {i});" for layer in layers],
         load_ahead=overlap,
     )
 
@@ -79,7 +79,7 @@ def _rereading_input(stage: Stage, names: Names) -> list[str]:
     """All bands again for each tile of the only group's weights, and the rows that no band needs behind them."""
     (member,), overlap = stage.members, stage.segment.overlap
     assert member.tiled is not None
-    (layer,), weights = names.layers(member), names.block(member, member.tiled)
+    layers, weights = names.layers(member), names.block(member, member.tiled)
     feeds = [names.load(stage, f.tensor) for f in stage.streams]
 
     def bands(tile: str) -> list[str]:
@@ -88,7 +88,7 @@ def _rereading_input(stage: Stage, names: Names) -> list[str]:
                 "band",
                 stage.segment.bands,
                 lambda i: [f"load_rows(BAND({f}, {i}));" for f in feeds],
-                lambda i: [f"compute(&{layer}, {i}, {tile});"],
+                lambda i: [f"compute(&{layer}, {i}, {tile});" for layer in layers],
                 load_ahead=overlap,
             ),
             *_rest(stage, names),

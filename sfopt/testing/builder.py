@@ -98,6 +98,30 @@ class NetworkBuilder:
         inputs, same = [x, f"{name}.w", bias], Quant(quant.scale, 1)
         return self._op("QLinearConv", inputs, (channels, *self.shape(x)[1:]), self.spread[x], attributes, same)
 
+    def transposed(
+        self,
+        x: str,
+        channels: int,
+        kernel: Pair,
+        stride: Pair,
+        *,
+        pads: tuple[int, int, int, int] = (0, 0, 0, 0),
+        groups: int = 1,
+    ) -> str:
+        """Transposed convolution; `pads` are cut off the output."""
+        depth, height, width = self.shape(x)
+        products = max(1.0, depth // groups * kernel[0] * kernel[1] / (stride[0] * stride[1]))
+        name, shape = self._name(), (channels, depth // groups, *kernel)
+        scale = self._scales(self.random.integers(8, 17, channels) / (12 * _WEIGHT_SPREAD * products**0.5))
+        weights = self.random.integers(-9, 10, shape, dtype=np.int8)
+        self.tensors[f"{name}.w"] = Tensor(f"{name}.w", shape, "int8", Quant(scale, axis=0), weights)
+        bias = self._constant(f"{name}.b", self.random.integers(-300, 300, channels, dtype=np.int32))
+        attributes: dict[str, Attribute] = {"group": groups, **_window(kernel, stride, pads), "dilations": (1, 1)}
+        rows = (height - 1) * stride[0] + kernel[0] - pads[0] - pads[2]
+        columns = (width - 1) * stride[1] + kernel[1] - pads[1] - pads[3]
+        inputs = [x, f"{name}.w", bias]
+        return self._op("QLinearConvTranspose", inputs, (channels, rows, columns), self.spread[x], attributes)
+
     def depthwise(self, x: str, kernel: Pair = (3, 3), *, stride: Pair = (1, 1)) -> str:
         """Depthwise convolution."""
         channels = self.shape(x)[0]

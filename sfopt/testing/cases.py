@@ -140,6 +140,15 @@ CASES: tuple[Case, ...] = (
         lambda n: _frames(n, replace(_TILED, band_rows=1, weights=_INPUT_REREAD)),
     ),
     _case("frames", "ties", "spill", _frames),
+    _case("frames", "transposed", "spill", _frames),
+    _case("rows ahead", "transposed", "segment, rows, overlap", lambda n: _joined(n, _AHEAD)),
+    _case("tiles", "transposed", "reread", lambda n: _frames(n, replace(_TILED, band_rows=2))),
+    _case(
+        "inputs again",
+        "transposed",
+        "input reread",
+        lambda n: _frames(n, replace(_TILED, band_rows=2, weights=_INPUT_REREAD, channel_tile=4)),
+    ),
     _case("host", "hosted", "host", lambda n: _joined(n, replace(_AHEAD, resident=_half(n)))),
 )
 """Every form of `FORMS` is that of some case."""

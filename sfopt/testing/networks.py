@@ -84,6 +84,15 @@ def _hosted(b: NetworkBuilder) -> list[str]:
     return [b.conv(b.on_host(z, "Cos"), 5), b.conv(y, 3)]
 
 
+def _transposed(b: NetworkBuilder) -> list[str]:
+    """Transposed convolutions: kernels below, of and above the stride, cut edges, groups, chains, before a concat."""
+    x = b.conv(b.input(3, 6, 5), 8, (3, 3))
+    y = b.lookup(b.transposed(x, 6, (3, 3), (2, 2), pads=(0, 1, 1, 0)), "Relu")
+    y = b.conv(b.concat(y, b.resize(x)), 6)
+    z = b.transposed(y, 6, (2, 5), (1, 2), groups=2)
+    return [z, b.transposed(b.conv(x, 4), 4, (1, 2), (3, 2), groups=4), b.conv(z, 3, (3, 3), stride=(2, 2))]
+
+
 def _ties(b: NetworkBuilder) -> list[str]:
     """What every rounding rule is for: values in the middle between two integers, zero points that are odd."""
     x = b.conv(b.input(4, 8, 8), 8, (3, 3))
@@ -105,6 +114,7 @@ NETWORKS: Mapping[str, Callable[[NetworkBuilder], list[str]]] = {
     "wide": _wide,
     "hosted": _hosted,
     "ties": _ties,
+    "transposed": _transposed,
 }
 """Name -> what builds it, and returns its outputs."""
 

@@ -1,4 +1,5 @@
-/* What computes one group, or one piece of a concat. Places are bytes of the arena; -1 where there is none. */
+/* What computes one group, one piece of a concat, or one phase of a transposed convolution: the output's pixels first + step * i.
+ * Places are bytes of the arena; -1 where there is none. */
 typedef struct layer layer;
 struct layer {
     /* Rows y0..y1 (of the input for a mean) and channels c0..c1 of the output. */
@@ -9,6 +10,7 @@ struct layer {
     view x, out, weights, residual;
     schedule rows, channels;
     int32_t x_height, x_width, x_channels, out_width, out_channels, out_channel, groups;
+    int32_t first_row, row_step, first_column, column_step;
     int32_t kernel_h, kernel_w, stride_h, stride_w, dilation_h, dilation_w, pad_top, pad_left;
     int32_t pad_value, out_zero, include_pad, swapped, mean, map;
     int32_t scales, scale_record, binary_record, average_record, before, after, records;
@@ -28,7 +30,8 @@ static int8_t finished(const layer *l, int32_t v, const int8_t *residual, int32_
 
 static int8_t *out_pixel(const layer *l, int32_t y, int32_t x)
 {
-    return row_of(&l->out, y) + x * l->out.pixel_bytes + l->out_channel;
+    const int32_t row = l->first_row + y * l->row_step, column = l->first_column + x * l->column_step;
+    return row_of(&l->out, row) + column * l->out.pixel_bytes + l->out_channel;
 }
 
 static const int8_t *residual_pixel(const layer *l, int32_t y, int32_t x)
@@ -37,7 +40,8 @@ static const int8_t *residual_pixel(const layer *l, int32_t y, int32_t x)
 }
 
 #ifdef MODEL_OBSERVE
-void model_observe(int32_t map, int32_t row, int32_t channel, int32_t channels, const int8_t *pixels, int32_t pixel_bytes);
+void model_observe(int32_t map, const int32_t place[6], const int8_t *pixels, int32_t pixel_bytes);
+
 static void observe(const layer *l, int32_t y0, int32_t y1, int32_t c0, int32_t c1)
 {
     int32_t y;
@@ -45,8 +49,11 @@ static void observe(const layer *l, int32_t y0, int32_t y1, int32_t c0, int32_t 
         y0 = 0;
         y1 = y1 == l->x_height;
     }
-    for (y = y0; y < y1; ++y)
-        model_observe(l->map, y, l->out_channel + c0, c1 - c0, out_pixel(l, y, 0) + c0, l->out.pixel_bytes);
+    for (y = y0; y < y1; ++y) {
+        const int32_t row = l->first_row + y * l->row_step, channel = l->out_channel + c0;
+        const int32_t place[] = {row, l->first_column, l->column_step, l->out_width, channel, c1 - c0};
+        model_observe(l->map, place, out_pixel(l, y, 0) + c0, l->out.pixel_bytes * l->column_step);
+    }
 }
 #endif
 
