@@ -4,8 +4,8 @@
 
 Each network runs in a process of its own. A thread looks a hundred times a second at what the flow is doing and gives the time
 since its last look to the innermost Python function, so a library's C code counts for the function that called it. The
-operating system tells the peak memory of each stage. Results go under the run's name into `speed.json`, beside the runs that are there already;
-`speed.md` shows all runs side by side.
+operating system tells the peak memory of each stage. Results go under the run's name into `speed.json`, beside the runs that are
+there already; `speed.md` shows all runs side by side.
 """
 
 import json

@@ -145,7 +145,9 @@ class _Moves(Grower):
         if (h, w) == (1, 1):
             return self.binary("Add", x, self.conv(x, c))
         self.host |= {"Add"}
-        if x in self.sources:  # the host adds to the input, and may do so in the input's own layout: then it has the mean as well
+        if (
+            x in self.sources
+        ):  # the host adds to the input, and may do so in the input's own layout: then it has the mean as well
             self.host |= {"GlobalAveragePool", "ReduceMean"}
         return self.binary("Add", x, self.conv(self.mean(x), c))
 
@@ -384,7 +386,7 @@ class _Moves(Grower):
         """A classifier over the flattened map."""
         c, h, w = self.shapes[x]
         features = c * h * w
-        if features > 4000 or self.clamped:
+        if features > 4000 or max(h, w) > 63 or self.clamped:  # no kernel is larger
             x, features = self.mean(x), c
         flat = (
             self.m.add("Flatten", x)

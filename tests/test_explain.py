@@ -75,7 +75,7 @@ def test_what_one_more_mib_buys_is_what_a_plan_for_it_saves(tight) -> None:
 
 
 def test_what_binds_is_named_with_what_is_held_there(tight) -> None:
-    network, found, facts = tight
+    _, found, facts = tight
     assert facts["traffic"] > facts["compulsory"]
     binding = facts["binding"]
     assert binding["rules"] == ["capacity"]

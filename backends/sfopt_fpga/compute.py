@@ -12,6 +12,7 @@ from sfopt.cost import AVERAGE_BYTES, BINARY_BYTES, CHANNEL_BYTES, SCALE_BYTES, 
 from sfopt_fpga.heavy import (
     average,
     check_setup,
+    check_work,
     convolve,
     convolve_depthwise,
     input_rows,
@@ -92,6 +93,7 @@ class Computer:
         rows, channels = compute_span(access.step, self.setup)
         if rows[0] >= rows[1] or channels[0] >= channels[1]:
             return None
+        check_work(access.step, self.setup, rows, channels, self.scratchpad.data.nbytes)
         with np.errstate(all="ignore"):  # huge factors saturate, as in the machine
             return _Instruction(self, access, rows, channels).run()
 

@@ -19,6 +19,7 @@ from sfopt_fpga.sequencer import Step
 __all__ = [
     "average",
     "check_setup",
+    "check_work",
     "convolve",
     "convolve_depthwise",
     "input_rows",
@@ -29,6 +30,9 @@ __all__ = [
 ]
 
 Setup = Mapping[str, int]
+MOST_WINDOW_BYTES = 1 << 30
+MOST_PRODUCTS = 1 << 38
+"""Of one COMPUTE: some seconds of work, and a hundred times a layer of VGG-16."""
 _WINDOWED = (ComputeKind.CONV, ComputeKind.DEPTHWISE, ComputeKind.MAX_POOL, ComputeKind.AVERAGE_POOL)
 
 
@@ -50,6 +54,26 @@ def _window_rows(setup: Setup, rows: tuple[int, int]) -> tuple[int, int]:
         rows[0] * setup["stride_h"] - setup["pad_top"],
         (rows[1] - 1) * setup["stride_h"] + extent - setup["pad_top"],
     )
+
+
+def check_work(step: Step, setup: Setup, rows: tuple[int, int], channels: tuple[int, int], sram_bytes: int) -> None:
+    """Raise SimulationFault for a COMPUTE whose results cannot be in the scratchpad, or whose windows are beyond all measure."""
+    height, depth = rows[1] - rows[0], channels[1] - channels[0]
+    values = height * setup["out_width"] * depth
+    if setup["kind"] != ComputeKind.GLOBAL_MEAN and values > sram_bytes:
+        raise step.fault(f"{values} bytes of results, the scratchpad has {sram_bytes}")
+    if setup["kind"] not in _WINDOWED:
+        return
+    top, bottom = _window_rows(setup, rows)
+    width = (setup["out_width"] - 1) * setup["stride_w"] + (setup["kernel_w"] - 1) * setup["dilation_w"] + 1
+    deep = setup["x_channels"] if setup["kind"] == ComputeKind.CONV else depth
+    places = setup["kernel_h"] * setup["kernel_w"]
+    held = max((bottom - top) * width * deep, values * places * (setup["kind"] == ComputeKind.AVERAGE_POOL))
+    if held > MOST_WINDOW_BYTES:
+        raise step.fault(f"{held} bytes of windows, the simulator holds {MOST_WINDOW_BYTES}")
+    products = values * places * (deep // setup["groups"] if setup["kind"] == ComputeKind.CONV else 1)
+    if products > MOST_PRODUCTS:
+        raise step.fault(f"{products} products, the limit is {MOST_PRODUCTS}")
 
 
 def pad_window(setup: Setup, x: Int8Array, rows: tuple[int, int], value: int) -> Int8Array:

@@ -6,7 +6,14 @@ from dataclasses import dataclass
 from sfopt.errors import ProgramError, SimulationFault
 from sfopt_fpga.isa import LOOP_BODY_WORDS, Axis, Opcode, decode
 
-__all__ = ["Step", "rows_of", "run_sequence"]
+__all__ = ["MOST_INSTRUCTIONS", "Step", "rows_of", "run_sequence"]
+
+MOST_INSTRUCTIONS = 1 << 20
+"""Executions of all instructions and tokens of all SYNCs, together: damaged loop counts are no reason to run for days."""
+
+_DEEPEST = 3
+"""Loops, and what is in the inner one of two."""
+_TOKENS = ("wait0", "wait1", "signal0", "signal1")
 
 
 @dataclass(frozen=True)
@@ -26,7 +33,8 @@ class Step:
 def run_sequence(words: tuple[bytes, ...]) -> Iterator[Step]:
     """Every LOAD, STORE, SETUP, COMPUTE, SYNC and HOST in the order of execution, END last. Every word is fetched at most once.
 
-    Raises SimulationFault for an illegal word, a loop that is too long, nested wrongly or leaves its body, a program without END.
+    Raises SimulationFault for an illegal word, a loop that is too long, nested wrongly or leaves its body, a program without END,
+    and, before the loop runs, for more than MOST_INSTRUCTIONS.
     """
     yield from _run(_Code(words), 0, len(words), (0, 0), ())
 
@@ -37,6 +45,34 @@ class _Code:
     def __init__(self, words: tuple[bytes, ...]) -> None:
         self.words = words
         self.decoded: dict[int, tuple[Opcode, dict[str, int]]] = {}
+        self.executed = 0
+        """Instructions and tokens so far, those of a loop that has begun included."""
+
+    def enter(self, step: Step) -> None:
+        """Begin a loop that is in no other, or execute an instruction outside of all."""
+        start = step.word
+        stop = start + 1 + (step.fields["body"] if step.opcode is Opcode.LOOP else 0)
+        self.executed += self._work(start, stop, 0)
+        if self.executed > MOST_INSTRUCTIONS:
+            raise step.fault(f"brings the program to {self.executed} instructions, the limit is {MOST_INSTRUCTIONS}")
+
+    def _work(self, start: int, stop: int, depth: int) -> int:
+        """Instructions and tokens from one word to another; what is illegal is a fault when it is reached."""
+        total, at = 0, start
+        while at < min(stop, len(self.words)) and depth < _DEEPEST:
+            try:
+                opcode, fields = self.at(at)
+            except SimulationFault:
+                return total
+            at += 1
+            if opcode is Opcode.LOOP:
+                total += fields["count"] * self._work(at, at + fields["body"], depth + 1)
+                at += fields["body"]
+            elif opcode is Opcode.SYNC:
+                total += 1 + sum(fields[name] for name in _TOKENS)
+            else:
+                total += 1
+        return total
 
     def at(self, index: int) -> tuple[Opcode, dict[str, int]]:
         if index not in self.decoded:
@@ -53,6 +89,8 @@ def _run(code: _Code, start: int, stop: int, indices: tuple[int, int], axes: tup
         opcode, fields = code.at(at)
         step = Step(at, opcode, fields, indices)
         at += 1
+        if not axes:
+            code.enter(step)
         if opcode is Opcode.LOOP:
             _check_loop(step, stop, axes)
             axis, body_end = Axis(fields["axis"]), at + fields["body"]

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from sfopt.arithmetic.rounding import Int8Array
 from sfopt.cost import Moved
+from sfopt.errors import ProgramError
 from sfopt_fpga.compute import Band, Computer, compute_span
 from sfopt_fpga.dram import Dram
 from sfopt_fpga.host_call import HostFunction, call_host, fitting
@@ -33,7 +34,12 @@ from sfopt_fpga.timing import (
 )
 from sfopt_fpga.transfer import transfer_moved, transfer_rows, transfer_span
 
-__all__ = ["SimulationResult", "simulate"]
+__all__ = ["MOST_SRAM_BYTES", "SimulationResult", "simulate"]
+
+MOST_SRAM_BYTES = 1 << 27
+"""Twice what instructions can name at 64 lanes."""
+MOST_TRACED_BYTES = 1 << 30
+"""Of one tensor."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +77,10 @@ def simulate(
 
 class _Machine:
     def __init__(self, program: Program, host: HostFunction | None, *, capture: bool) -> None:
+        if program.device.sram_bytes > MOST_SRAM_BYTES:
+            raise ProgramError(
+                f"a scratchpad of {program.device.sram_bytes} bytes, the simulator holds {MOST_SRAM_BYTES} at most"
+            )
         self.program, self.host = program, host
         self.dram, self.scratchpad = Dram(program), Scratchpad(program.device)
         self.computer, self.order = Computer(self.scratchpad), Order()
@@ -151,7 +161,12 @@ class _Capture:
             trace.channel_offset + setup["out_channels"],
         )
         known = self.tensors.get(trace.tensor, np.zeros((0, 0, 0), np.int8))
-        known = np.pad(known, [(0, max(0, n - has)) for n, has in zip(least, known.shape, strict=True)])
+        shape = tuple(map(max, least, known.shape))
+        if np.prod(shape, dtype=object) > MOST_TRACED_BYTES:
+            raise step.fault(
+                f"`{trace.tensor}` of shape {shape} is more than the simulator keeps, {MOST_TRACED_BYTES} bytes"
+            )
+        known = np.pad(known, [(0, n - has) for n, has in zip(shape, known.shape, strict=True)])
         rows, columns, channels = band.values.shape
         row_end, column_end = band.row + rows * band.row_step, trace.column_first + columns * trace.column_step
         at = (slice(band.row, row_end, band.row_step), slice(trace.column_first, column_end, trace.column_step))

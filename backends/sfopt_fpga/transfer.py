@@ -12,6 +12,9 @@ from sfopt_fpga.sequencer import Step, rows_of
 
 __all__ = ["transfer_moved", "transfer_rows", "transfer_span"]
 
+MOST_LOADED_BYTES = 1 << 30
+"""Of one LOAD, with what lies between its pixels when it folds."""
+
 
 def transfer_moved(step: Step, lanes: int) -> Moved:
     """What a LOAD or STORE moves at its loop index, in words of `lanes` bytes."""
@@ -35,6 +38,9 @@ def transfer_rows(access: Access, scratchpad: Scratchpad, dram: Dram) -> None:
         return
     if fields["fold_taps"] and fields["channels"] > scratchpad.lanes:
         raise step.fault(f"folds {fields['channels']} bytes into a pixel, a word has {scratchpad.lanes}")
+    held = (span[1] - span[0]) * fields["width"] * max(1, fields["fold_stride"]) * fields["channels"]
+    if held > MOST_LOADED_BYTES:
+        raise step.fault(f"{held} bytes of rows, the simulator holds {MOST_LOADED_BYTES}")
     dense = dram.read(access, address, size_bytes)
     pixels = _fold(step, dense) if fields["fold_taps"] else dense.reshape(-1, fields["width"], fields["channels"])
     padding = -fields["channels"] % scratchpad.lanes

@@ -20,8 +20,10 @@ __all__ = ["read_onnx"]
 
 _FOLD_LIMIT_BYTES = 1 << 30
 """Of all computed constants together."""
-_ELEMENTS_LIMIT = 1 << 30
-"""Of all tensors that are computed, together: about four times those of EfficientNet-B7. They are all compared, and so all held."""
+_ELEMENTS_LIMIT = 1 << 32
+"""Of all tensors that are computed, together: some times those of EfficientNet-B7."""
+_TENSOR_LIMIT = 1 << 29
+"""Elements of one of them."""
 _NEVER_FOLDED = frozenset({"Bernoulli", "DequantizeLinear", "Multinomial", "RandomNormal", "RandomNormalLike"})
 _NEVER_FOLDED |= {"RandomUniform", "RandomUniformLike"}
 """Random operators, and the one whose integer input must stay visible."""
@@ -159,6 +161,10 @@ class _Reader:
         """Keep a small file that declares huge shapes from taking all memory."""
         for tensor in tensors:
             self.elements += tensor.elements
+            if tensor.elements > _TENSOR_LIMIT:
+                raise ModelError(
+                    f"tensor `{tensor.name}` of shape {tensor.shape} has {tensor.elements} elements, the limit is {_TENSOR_LIMIT}"
+                )
             if self.elements > _ELEMENTS_LIMIT:
                 raise ModelError(
                     f"tensor `{tensor.name}` of shape {tensor.shape} brings the network to {self.elements} elements, "
