@@ -18,9 +18,9 @@ from sfopt_fpga.simulator import MOST_SRAM_BYTES, simulate
 
 
 def test_damaged_files() -> None:
-    outcomes = try_damaged("damaged_programs.py", 0, 150)
-    assert outcomes["ProgramError"] > 15
-    assert outcomes["SimulationFault"] > 30
+    outcomes = try_damaged("damaged_programs.py", 0, 80)
+    assert outcomes["ProgramError"] > 8
+    assert outcomes["SimulationFault"] > 16
 
 
 @pytest.mark.nightly

@@ -6,6 +6,7 @@ order); the cycles are played afterwards from what was executed, so no number de
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import prod
 
 import numpy as np
 import numpy.typing as npt
@@ -161,12 +162,13 @@ class _Capture:
             trace.channel_offset + setup["out_channels"],
         )
         known = self.tensors.get(trace.tensor, np.zeros((0, 0, 0), np.int8))
-        shape = tuple(map(max, least, known.shape))
-        if np.prod(shape, dtype=object) > MOST_TRACED_BYTES:
+        grown = [max(n, has) for n, has in zip(least, known.shape, strict=True)]
+        if prod(grown) > MOST_TRACED_BYTES:
             raise step.fault(
-                f"`{trace.tensor}` of shape {shape} is more than the simulator keeps, {MOST_TRACED_BYTES} bytes"
+                f"`{trace.tensor}` takes {prod(grown)} bytes, the simulator keeps {MOST_TRACED_BYTES} of a tensor"
             )
-        known = np.pad(known, [(0, n - has) for n, has in zip(shape, known.shape, strict=True)])
+        if grown != list(known.shape):  # mostly the first band makes room for all
+            known = np.pad(known, [(0, n - has) for n, has in zip(grown, known.shape, strict=True)])
         rows, columns, channels = band.values.shape
         row_end, column_end = band.row + rows * band.row_step, trace.column_first + columns * trace.column_step
         at = (slice(band.row, row_end, band.row_step), slice(trace.column_first, column_end, trace.column_step))
