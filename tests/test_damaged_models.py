@@ -90,9 +90,7 @@ class TestHugeShapes:
             for axis in (2, 3):
                 graph.input[0].type.tensor_type.shape.dim[axis].dim_value = side
 
-        assert re.search(
-            r"has \d+ elements, the limit is 536870912$", refusal(self.chain(change), tmp_path)
-        )
+        assert re.search(r"has \d+ elements, the limit is 536870912$", refusal(self.chain(change), tmp_path))
 
     def test_padding(self, tmp_path: Path) -> None:
         def change(graph: onnx.GraphProto) -> None:
