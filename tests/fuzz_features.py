@@ -27,8 +27,8 @@ MODEL_FEATURES = (
 
 PLAN_FEATURES = (
     "group on its own", "segment of groups", "bands", "ring", "overlap", "spill", "resident", "shortcut resident",
-    "weights resident", "weights reread", "in place", "side by side", "folded input", "input read again", "host group",
-    "proven", "not proven", "heuristic",
+    "weights resident", "weights streamed", "weights reread", "weights input_reread", "in place", "side by side",
+    "folded input", "input read again", "host group", "proven", "not proven", "heuristic",
 )  # fmt: skip
 
 _MOVE_FEATURES = {
@@ -138,6 +138,7 @@ def _folding(result: Result) -> bytes:
 def write_record(folder: Path, model: RandomModel, result: Result, enlarged: int) -> None:
     """One file per seed and limits: what `benchmarks/fuzz.py` counts."""
     assert result.verification is not None
+    assert plan_features(result) <= set(PLAN_FEATURES)
     device, equal = result.options.device, result.verification.equivalence
     hosted = {h["op"] for h in host_ops(result.imported.network)} - BOUNDARY - LAYOUT
     record = {

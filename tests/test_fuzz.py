@@ -103,6 +103,8 @@ def run_case(model: RandomModel, case: Case, folder: Path) -> tuple[Result, int]
             refused = re.fullmatch(r"no plan moves at most (\d+) bytes of data in a scratchpad of .*", str(error))
             if refused is None:
                 device = next_larger(device, str(error))
+                if times > 10:  # what it asks for is a lower bound, a word or two more each time
+                    device = device.with_sram(device.sram_bytes * 5 // 4)
                 continue
             assert (objective, case.objective) == ("sram", "sram")
             objective, least = "traffic", int(refused[1])
@@ -298,7 +300,7 @@ def test_large_network_nightly(seed: int, tmp_path: Path) -> None:
 
 
 def test_generator_repeats_and_covers_its_moves() -> None:
-    models = [random_model(seed, limits_of(seed)) for seed in range(100, 350)]
+    models = [random_model(seed, limits_of(seed)) for seed in range(100, 600)]
     assert [m.data for m in models[:20]] == [random_model(seed, limits_of(seed)).data for seed in range(100, 120)]
     assert {name for m in models for name in m.moves} == set(MOVES)
     counted = Counter(name for m in models for name in model_features(m))
@@ -308,12 +310,12 @@ def test_generator_repeats_and_covers_its_moves() -> None:
 
 def test_the_distance_check_fails_on_a_wrong_weight(tmp_path: Path) -> None:
     """An import that both sides share: the float model that is compared with has another bias than the one that was imported."""
-    model = random_model(17)
+    model = random_model(5)
     result, _ = run_case(model, Case(load_device("kcu1500"), "greedy-size"), tmp_path)
     require_close_to_float(result)
     other = onnx.load_from_string(model.data)
-    last = other.graph.initializer[0]
-    last.CopyFrom(numpy_helper.from_array(-numpy_helper.to_array(last), last.name))
+    weights = next(i for i in other.graph.initializer if len(i.dims) == 4)
+    weights.CopyFrom(numpy_helper.from_array(-numpy_helper.to_array(weights), weights.name))
     wrong = replace(result, imported=replace(result.imported, original=other.SerializeToString()))
     with pytest.raises(AssertionError, match="rms error"):
         require_close_to_float(wrong)
