@@ -37,13 +37,12 @@ def _caption(plan: "Plan") -> str:
 
 def _line(plan: "Plan", step: int) -> tuple[str, ...]:
     segment = plan.segments[step]
-    live = sum(b.size_bytes for b in plan.buffers if b.first_step <= step <= b.last_step)
     moved = [t for t in plan.transfers if t.segment == step]
     maps = (f"{t.direction} {t.tensor}" for t in moved if t.category != "weights")
     groups = str(segment.first) if segment.first == segment.last else f"{segment.first} to {segment.last}"
     mode = segment.mode if segment.runs else "host"
     total = sum(t.size_bytes for t in moved)
-    return str(step), groups, mode, str(segment.bands), str(live), str(total), ", ".join(maps)
+    return str(step), groups, mode, str(segment.bands), str(plan.held_bytes(step)), str(total), ", ".join(maps)
 
 
 def _cells(texts: Iterable[str]) -> str:

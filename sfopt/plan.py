@@ -243,6 +243,14 @@ class Plan:
         """Highest scratchpad byte in use plus one."""
         return max((b.end for b in self.buffers), default=0)
 
+    def held_bytes(self, step: int) -> int:
+        """Scratchpad bytes that hold something while a segment runs; those that an output takes over from an operand count once."""
+        total, top = 0, 0
+        for b in sorted((b for b in self.buffers if b.first_step <= step <= b.last_step), key=lambda b: b.offset):
+            total += max(0, b.end - max(top, b.offset))
+            top = max(top, b.end)
+        return total
+
     @property
     def traffic_bytes(self) -> int:
         """DRAM bytes of data; the program's own fetches are counted when it has been emitted."""

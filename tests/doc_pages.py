@@ -29,6 +29,8 @@ FENCE = re.compile(
     r"^(?P<indent> *)```(?P<language>\w+)(?: +title=\"(?P<title>[^\"]+)\")?\n(?P<body>.*?)^(?P=indent)```$",
     re.MULTILINE | re.DOTALL,
 )
+MINUTES = re.compile(r"(?<=\ds) \(\d+:\d\d:\d\d\)")
+"""What pytest adds to seconds from a minute on."""
 LANGUAGES = ("console", "pycon", "text")
 NUMBER = r"\d+(?:\.\d+)?(?:e[-+]?\d+)?"
 ELIDED = re.compile(rf"(?<![\w.]){NUMBER}(?= ?s\b)|(?<=largest difference ){NUMBER}|(?<=SQNR ){NUMBER}")
@@ -120,7 +122,7 @@ class Session:
         command = ["bash", "-euo", "pipefail", "-c", source]
         done = subprocess.run(command, cwd=self.folder, env=environment, stdout=-1, stderr=-2, text=True, check=False)
         assert done.returncode == 0, f"{source}\n{done.stdout}"
-        return done.stdout
+        return MINUTES.sub("", done.stdout)
 
     def _statement(self, source: str) -> str:
         out = io.StringIO()

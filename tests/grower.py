@@ -27,6 +27,8 @@ class Limits:
     side: int
     macs: int
     """Multiply-accumulates of one convolution."""
+    decodes: bool = False
+    """Whether ways to more rows and columns come often."""
 
 
 @dataclass

@@ -7,7 +7,7 @@ import numpy as np
 from grower import Grower, Limits
 from models import ModelBuilder
 
-__all__ = ["BOUNDARY", "LARGE", "LAYOUT", "MOVES", "SMALL", "WIDE", "Limits", "RandomModel", "random_model"]
+__all__ = ["BOUNDARY", "DECODER", "LARGE", "LAYOUT", "MOVES", "SMALL", "WIDE", "Limits", "RandomModel", "random_model"]
 
 BOUNDARY = frozenset({"QuantizeLinear", "DequantizeLinear"})
 """What the host does for every float network."""
@@ -17,6 +17,8 @@ LAYOUT = frozenset({"Flatten", "Reshape", "Squeeze", "Transpose", "Unsqueeze"})
 
 SMALL = Limits(steps=6, channels=24, side=14, macs=200_000)
 WIDE = Limits(steps=6, channels=200, side=70, macs=2_000_000)
+DECODER = Limits(steps=5, channels=24, side=24, macs=200_000, decodes=True)
+"""Transposed convolutions, pixels out of channels, bilinear resizes."""
 LARGE = Limits(steps=10, channels=200, side=70, macs=8_000_000)
 
 
@@ -346,7 +348,7 @@ class _Moves(Grower):
         return self.maybe(self.binary("Add", total, x) if self.chance(0.3) else total)
 
     def host_middle(self, x: str) -> str:
-        """An operator without an int8 form, and the network goes on behind it."""
+        """An operator without an int8 form, or one that had none for long, and the network goes on behind it."""
         c = self.shapes[x][0]
         kinds = ["Softmax", "InstanceNormalization", "Abs", "Sin", "DepthToSpace", "PRelu"]
         match self.pick(kinds):
@@ -383,6 +385,45 @@ class _Moves(Grower):
         self.host |= {name}
         y = self.note(y, (deep, h * 2, w * 2))
         return self.same(y, self.affordable(y, self.channels(), (5, 3)))
+
+    def slopes(self, x: str) -> str:
+        """A PRelu with a slope for each channel, or for all."""
+        c = self.shapes[x][0]
+        slopes = self.m.random_constant(self.pick([c, 1]), 1, 1, low=-0.2, high=0.5)
+        return self.note(self.m.add("PRelu", x, slopes), self.shapes[x])
+
+    def up(self, x: str) -> str | None:
+        """More rows and columns: by a transposed convolution, between the pixels, or out of the channels."""
+        c, h, w = self.shapes[x]
+        if max(h, w) * 2 > self.limits.side:
+            return None
+        match self.pick(["ConvTranspose", "ConvTranspose", "Resize", "DepthToSpace"]):
+            case "DepthToSpace" if c % 4 == 0:
+                mode = self.pick(["DCR", "CRD"])
+                y, shape = self.m.add("DepthToSpace", x, blocksize=2, mode=mode), (c // 4, h * 2, w * 2)
+            case "Resize":
+                y, shape = self.m.add("Resize", x, "", self.m.constant([1, 1, 2, 2]), mode="linear"), (c, h * 2, w * 2)
+            case _:
+                y, shape = self.transposed(x)
+        y = self.note(y, shape)
+        return self.same(y, self.affordable(y, self.channels(), (5, 3)))
+
+    def transposed(self, x: str) -> tuple[str, tuple[int, int, int]]:
+        """A ConvTranspose of any geometry, and the shape of its output."""
+        c, h, w = self.shapes[x]
+        group = c if self.chance(0.2) else 1
+        deep = 1 if group > 1 else self.between(1, 9)
+        kernel, stride, dilation = ([self.between(1, most) for _ in range(2)] for most in (4, 2, 2))
+        room = [(n - 1) * s + d * (k - 1) for n, s, d, k in zip((h, w), stride, dilation, kernel, strict=True)]
+        pads = [self.between(0, min(n // 2, 2)) for n in (*room, *room)]
+        more = [self.between(0, s - 1) for s in stride]
+        size = [n + 1 - pads[i] - pads[i + 2] + m for i, (n, m) in enumerate(zip(room, more, strict=True))]
+        bound = (3 * group / c) ** 0.5
+        weights = self.m.random_constant(c, deep, *kernel, low=-bound, high=bound)
+        y = self.m.add(
+            "ConvTranspose", x, weights, strides=stride, dilations=dilation, pads=pads, output_padding=more, group=group
+        )
+        return y, (deep * group, size[0], size[1])
 
     def head(self, x: str) -> str:
         """A classifier over the flattened map."""
@@ -425,8 +466,10 @@ _COMMON = (
     "space_to_depth", "channels_last",
 )  # fmt: skip
 _HOST = ("host_middle", "host_up", "added_channels")
+_DECODER = ("slopes", "up", "up", "up", "up")
+"""More of what models of `DECODER` are made of."""
 
-MOVES = (*_COMMON, *_HOST, "head")
+MOVES = (*_COMMON, *_HOST, *_DECODER, "head")
 """Names of everything that a model may be made of."""
 
 
@@ -444,10 +487,10 @@ def random_model(seed: int, limits: Limits = SMALL) -> RandomModel:
         g.moves.append("plain")
         image = g.sources[0]
         g.keep(g.plain(image) or g.same(image, g.channels()))
-    with_host = g.chance(0.2)
+    with_host, common = g.chance(0.2), (*_COMMON, *4 * _DECODER) if limits.decodes else _COMMON
     for _ in range(g.between(1, limits.steps)):
         x = g.made[-1] if g.chance(0.75) else g.pick(g.made)
-        name = g.pick(_HOST) if with_host and g.chance(0.4) else g.pick(_COMMON)
+        name = g.pick(_HOST) if with_host and g.chance(0.4) else g.pick(common)
         move: Callable[[str], str | None] = getattr(g, name)
         y = move(x)
         if y is not None:

@@ -91,7 +91,9 @@ def test_verify_says_what_was_compared(sfopt: Run) -> None:
 
 
 def test_explain_gives_each_host_op_a_reason(sfopt: Run) -> None:
-    code, text, _ = sfopt("explain", digits_model_path(), "--device", "sim8")
+    code, text, _ = sfopt(
+        "explain", digits_model_path(), "--device", "sim8", "--method", "greedy-size", "--time-limit", "0.1"
+    )
     assert code == 0
     assert "host: Softmax" in text
 

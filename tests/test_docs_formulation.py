@@ -20,7 +20,7 @@ POSTING = {"row", "add", "add_no_overlap", "add_linear_constraint"}
 MODELS = {"self.program", "self", "model"}
 """What they are methods of. (`self.row` would be one of `LinearProgram` itself.)"""
 COLUMNS = {"column", "new_int_var", "new_int_var_from_domain", "new_bool_var"}
-TRANSLATORS = {"sfopt.allocate.linear.solve_with_cp_sat", "sfopt.allocate.linear.relaxed"}
+TRANSLATORS = {"sfopt.allocate.linear.solve_with_cp_sat", "sfopt.allocate.linear.row_prices"}
 """They give the rows that others post to a solver."""
 
 

@@ -99,6 +99,10 @@ class TestPages:
         assert right in page
         assert rewritten(page.replace(right, wrong, 1), tmp_path) == page
 
+    def test_minutes_are_left_out(self, tmp_path: Path) -> None:
+        page = '```console\n$ echo "1 passed in 71.25s (0:01:11)"\n1 passed in ...s\n```\n'
+        assert rewritten(page, tmp_path) == page
+
     def test_a_command_that_fails_is_an_error(self, tmp_path: Path) -> None:
         with pytest.raises(AssertionError, match="no_such_command"):
             rewritten("```console\n$ no_such_command | cat\n```\n", tmp_path)

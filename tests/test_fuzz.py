@@ -13,7 +13,7 @@ import pytest
 from fuzz_features import MODEL_FEATURES, model_features, write_record
 from grower import Limits
 from onnx import numpy_helper
-from random_models import BOUNDARY, LARGE, LAYOUT, MOVES, SMALL, WIDE, RandomModel, random_model
+from random_models import BOUNDARY, DECODER, LARGE, LAYOUT, MOVES, SMALL, WIDE, RandomModel, random_model
 
 from sfopt.allocate.methods import METHODS
 from sfopt.device import Device, load_device
@@ -292,6 +292,17 @@ def test_network_nightly(seed: int, tmp_path: Path) -> None:
         require_right_files(result, tmp_path / "out")
 
 
+@pytest.mark.parametrize("seed", range(20))
+def test_decoder(seed: int, tmp_path: Path) -> None:
+    fuzz(seed, DECODER, tmp_path)
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("seed", range(20, 420))
+def test_decoder_nightly(seed: int, tmp_path: Path) -> None:
+    fuzz(seed, DECODER, tmp_path)
+
+
 @pytest.mark.nightly
 @pytest.mark.parametrize("seed", range(10_000, 10_100))
 def test_large_network_nightly(seed: int, tmp_path: Path) -> None:
@@ -301,6 +312,7 @@ def test_large_network_nightly(seed: int, tmp_path: Path) -> None:
 
 def test_generator_repeats_and_covers_its_moves() -> None:
     models = [random_model(seed, limits_of(seed)) for seed in range(100, 600)]
+    models += [random_model(seed, DECODER) for seed in range(20)]
     assert [m.data for m in models[:20]] == [random_model(seed, limits_of(seed)).data for seed in range(100, 120)]
     assert {name for m in models for name in m.moves} == set(MOVES)
     counted = Counter(name for m in models for name in model_features(m))

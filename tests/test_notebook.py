@@ -30,11 +30,19 @@ def test_a_plan_is_a_table_of_its_segments() -> None:
     for step, row in enumerate(rows):
         segment = found.segments[step]
         assert row[:2] == [str(step), " to ".join(map(str, dict.fromkeys((segment.first, segment.last))))]
-        live = sum(b.size_bytes for b in found.buffers if b.first_step <= step <= b.last_step)
-        assert row[header.index("scratchpad bytes")] == str(live)
+        live = [b for b in found.buffers if b.first_step <= step <= b.last_step]
+        held = {byte for b in live for byte in range(b.offset, b.end)}
+        assert row[header.index("scratchpad bytes")] == str(len(held))
     caption = table.findtext("caption") or ""
     assert "sim8 with 16.0 KiB: optimal, optimal" in caption
     assert all(f"{o.name} {o.value}" in caption for o in found.certificate.objectives)
+
+
+def test_a_place_that_an_output_takes_over_counts_once() -> None:
+    found = plan(SEGMENT_NETWORKS["residual_chain"](), DEVICE, "greedy-size")
+    b = replace(found.buffers[0], offset=0)
+    shared = replace(found, buffers=(b, replace(b, name="over it"), replace(b, name="above", offset=b.end)))
+    assert shared.held_bytes(b.first_step) == 2 * b.size_bytes == shared.peak_bytes
 
 
 def test_names_are_escaped() -> None:

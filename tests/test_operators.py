@@ -1,5 +1,6 @@
 """Every operator that users bring, through the whole flow: where it runs, or why the host runs it, and the same bits everywhere."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ from onnxruntime.quantization import QuantFormat
 from operator_cases import CASES, Case
 
 from sfopt.device import load_device
+from sfopt.errors import ModelError
 from sfopt.host_reasons import FIXED_REASONS
 from sfopt.importer import import_model
 from sfopt.onnx_io import read_onnx
@@ -72,6 +74,63 @@ def test_every_function_of_one_value_is_a_table(tmp_path: Path) -> None:
     kinds = [str(g.kind) for g in result.imported.network.groups]
     assert kinds == ["conv"] * (1 + 2 * len(TABLE_FUNCTIONS))
     assert not [h for h in build_report(result)["host_ops"] if h["op"] not in BOUNDARY]
+
+
+def two_of_each(m: ModelBuilder) -> list[str]:
+    a, b = m.conv(m.input((1, 3, 6, 6), "a"), 3, 8), m.conv(m.input((1, 2, 6, 6), "b"), 2, 8)
+    return [m.conv(m.add("Add", a, b), 8, 4), m.add("Relu", b)]
+
+
+def read_inside(m: ModelBuilder) -> list[str]:
+    x = m.add("Relu", m.conv(m.input((1, 3, 6, 6)), 3, 8))
+    return [x, m.conv(x, 8, 4)]
+
+
+def passed_through(m: ModelBuilder) -> list[str]:
+    x = m.input((1, 3, 6, 6))
+    return [m.conv(x, 3, 4), x, m.add("Identity", x)]
+
+
+def any_batch(m: ModelBuilder) -> list[str]:
+    return [m.conv(m.input(("batch", 3, 6, 6)), 3, 4)]
+
+
+@pytest.mark.parametrize(
+    ("build", "kinds"),
+    [
+        (two_of_each, "conv conv conv copy copy"),
+        (read_inside, "conv conv"),
+        (passed_through, "conv"),
+        (any_batch, "conv"),
+    ],
+)
+def test_ends_of_a_network(build: Callable[[ModelBuilder], list[str]], kinds: str, tmp_path: Path) -> None:
+    m = ModelBuilder(1)
+    outputs = build(m)
+    result = flow(m.build(*outputs), tmp_path)
+    assert sorted(str(g.kind) for g in result.imported.network.groups) == sorted(kinds.split())
+    assert not [h for h in build_report(result)["host_ops"] if h["op"] not in BOUNDARY]
+    assert result.imported.network.graph.outputs == tuple(outputs)
+    assert result.verification is not None
+    assert result.verification.deviation is not None
+    assert result.verification.deviation.sqnr_db > LEAST_SQNR_DB
+
+
+def test_a_batch_of_two_is_refused_in_one_line(tmp_path: Path) -> None:
+    m = ModelBuilder(1)
+    with pytest.raises(ModelError, match=r"input `x` has batch 2, needs 1: export it with batch 1 or a dynamic batch$"):
+        flow(m.build(m.conv(m.input((2, 3, 6, 6)), 3, 4)), tmp_path, calibrated=False)
+
+
+def test_a_part_that_nothing_reads_is_a_part_all_the_same(tmp_path: Path) -> None:
+    m = ModelBuilder(1)
+    x = m.conv(m.input((1, 3, 6, 6)), 3, 8)
+    m.add("Split", x, outputs=["few", "unread"], axis=1)
+    result = flow(m.build(m.conv("few", 4, 4, 1)), tmp_path)
+    assert [str(g.kind) for g in result.imported.network.groups] == ["conv", "conv"]
+    assert result.verification is not None
+    assert result.verification.deviation is not None
+    assert result.verification.deviation.sqnr_db > LEAST_SQNR_DB
 
 
 def always_hosted(m: ModelBuilder, x: str) -> list[str]:

@@ -9,7 +9,6 @@ from typing import Any
 
 import plotly.graph_objects as go
 import pytest
-from naive_plan import Choice, naive_plan
 from networks import GraphBuilder
 from segment_networks import SEGMENT_NETWORKS
 from transposed_networks import transposed_network
@@ -27,6 +26,7 @@ from sfopt.report.facts import MOMENTS
 from sfopt.report.memory_map import hover_text, memory_map
 from sfopt.report.page import report_page
 from sfopt.report.placement import placement_reasons
+from sfopt.testing.naive_plan import Choice, naive_plan
 
 DEVICE = replace(load_device("sim8"), banks=256)
 NETWORKS = {**SEGMENT_NETWORKS, "transposed": lambda: transposed_network(3)}
@@ -182,18 +182,26 @@ def test_search_shows_values_and_bounds_of_each_level() -> None:
         {"name": "cycles", "value": 7, "bound": 5, "status": "feasible"},
         {"name": "peak", "value": 9, "bound": 0, "status": "feasible"},
     ]
-    solver = {"levels": levels, "history": [asdict(m) for m in history], "seconds": 6.0}
+    solver = {"levels": levels, "history": [asdict(m) for m in history], "seconds": 6.0, "order": None}
     figure = search_figure(solver)
     assert figure is not None
-    bound, value, plan, *cycles = figure.data
+    bound, floor, value, plan, *cycles = figure.data
+    assert (floor.x, floor.y) == ((1, 3, 6), (60, 80, 80))
     assert (bound.x, bound.y) == ((0.5, 1, 3, 6), (50, 60, 80, 80))
     assert (value.x, value.y) == ((1, 3, 6), (90, 80, 80))
     assert (plan.x, plan.y) == ((6,), (80,))
-    assert [t.y for t in cycles] == [(5, 5), (7, 7), (7,)]
+    assert [t.y for t in cycles] == [(5, 5), (5, 5), (7, 7), (7,)]
     assert "no choice yet" in bound.hovertext[0]
     assert "gap 33.33 %" in bound.hovertext[1]
     assert "gap 0.00 %" in value.hovertext[1]
     assert search_figure({**solver, "history": []}) is None
+    anew = {"seconds": 3.5, "level": "traffic", "value": 95, "bound": 10}
+    again = {**solver, "history": [*solver["history"], anew]}
+    one_order, several = (search_figure({**again, "order": order}) for order in (None, {"tried": 2}))
+    assert one_order is not None
+    assert several is not None
+    assert one_order.data[0].y[-2:] == (80, 80)
+    assert several.data[0].y[-2:] == (10, 10)
 
 
 def test_history_is_in_the_report_and_bounded(digits: Result) -> None:
@@ -209,6 +217,8 @@ def test_history_is_in_the_report_and_bounded(digits: Result) -> None:
     kept = build_report(replace(digits, history=many))["solver"]["history"]
     assert MOMENTS / 2 <= len(kept) <= MOMENTS + 1
     assert (kept[-1]["value"], kept[-1]["bound"]) == (many[-1].value, many[-1].bound)
+    same = (Moment(1, "traffic", 5, 4), Moment(2, "traffic", 5, 4), Moment(3, "traffic", 5, 5))
+    assert [m["seconds"] for m in build_report(replace(digits, history=same))["solver"]["history"]] == [1, 3]
 
 
 def page_of(result: Result, facts: dict[str, Any] | None = None) -> str:

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from naive_plan import Choice, naive_plan
 from segment_networks import SEGMENT_NETWORKS
 from transposed_networks import transposed_network
 
@@ -18,6 +17,7 @@ from sfopt.errors import InternalError
 from sfopt.groups import Network
 from sfopt.plan import Plan
 from sfopt.report.trace import trace_json
+from sfopt.testing.naive_plan import Choice, naive_plan
 from sfopt_fpga.backend import FpgaBackend
 from sfopt_fpga.simulator import simulate
 from sfopt_fpga.slices import label_events

@@ -12,7 +12,9 @@ import numpy as np
 import pytest
 from checked import Case, random_cases, segment_cases
 from command_line import Run, one_line
+from emit_cases import DEVICE, random_choice
 from live_networks import revived
+from transposed_networks import transposed_network
 
 from sfopt import arithmetic
 from sfopt.backend import load_backend
@@ -25,6 +27,7 @@ from sfopt.groups import Kind, Network
 from sfopt.pipeline import Options, Result, optimize
 from sfopt.plan import Plan
 from sfopt.testing.cases import CASES
+from sfopt.testing.naive_plan import naive_plan
 from sfopt.traffic import bytes_per_tensor
 from sfopt_c import CBackend, CModel, emit, kernels
 from sfopt_c.kernels import kernel_text
@@ -199,6 +202,16 @@ def test_random_plans(index: int) -> None:
 @pytest.mark.parametrize("index", range(94))
 def test_more_random_plans(index: int) -> None:
     check_random_plan(index, SANITIZED)
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("seed", range(40))
+def test_random_transposed_convolutions(seed: int) -> None:
+    network, r = transposed_network(seed), np.random.default_rng(seed)
+    network = replace(network, graph=revived(network.graph, seed))
+    starts = [g.index for g in network.groups if r.random() < 0.2]
+    plan = naive_plan(network, DEVICE, random_choice(network, r), starts)
+    require_conforming(network, plan, CBackend(SANITIZED).compile(network, plan, DEVICE), seed)
 
 
 def test_without_a_compiler_one_line_says_so(

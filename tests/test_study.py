@@ -5,6 +5,7 @@ import os
 import signal
 import sqlite3
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 from models import conv_chain, residual
@@ -268,4 +269,6 @@ def test_a_notebook_shows_tables_and_pandas_takes_the_rows():
     frame = pandas.DataFrame((row,))
     assert list(frame.columns) == [f.name for f in dataclasses.fields(row)]
     assert frame.traffic[0] == row.traffic
-    assert "<td>16.0 KiB</td><td>0.190</td>" in Study(SIM8, "traffic", (row,), 1)._repr_html_()
+    shown = Study(SIM8, "traffic", (dataclasses.replace(row, network="<b>&"),), 1)._repr_html_()
+    assert "<td>16.0 KiB</td><td>0.190</td>" in shown
+    assert "<b>&: " in "".join(ElementTree.fromstring(shown).itertext())

@@ -11,7 +11,6 @@ from emit_cases import DEVICE, Case, random_choice, residencies
 from hypothesis import given
 from hypothesis import strategies as st
 from models import ModelBuilder
-from naive_plan import Choice, naive_plan
 from networks import GraphBuilder
 from small_cases import transposed_case
 from transposed_networks import transposed_network
@@ -25,6 +24,7 @@ from sfopt.groups import FeatureMap, Group, Kind, Network, Piece, Window
 from sfopt.phases import NO_TAP, axis_phases, kernel_positions, phases
 from sfopt.pipeline import Options, optimize
 from sfopt.rows import rows_padded, rows_read
+from sfopt.testing.naive_plan import Choice, naive_plan
 from sfopt_fpga.isa import FORMATS, Opcode, decode, encode
 
 axes = st.tuples(st.integers(1, 7), st.integers(1, 5), st.integers(1, 4), st.integers(0, 9))

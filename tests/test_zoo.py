@@ -98,6 +98,7 @@ def test_architecture_has_the_published_counts(name: str) -> None:
         assert multiply_accumulates(model) == pytest.approx(published.macs, rel=0.02), "two digits where least exact"
 
 
+@pytest.mark.slow
 def test_convnext_has_the_published_counts() -> None:
     published, graph = PUBLISHED["convnext_tiny"], GRAPHS["convnext_tiny"]()
     verify_graph(graph)

@@ -4,10 +4,12 @@
 """
 
 import ast
+import importlib
 import inspect
 import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +47,7 @@ def table(header: tuple[str, ...], rows: Iterator[tuple[str, ...]]) -> str:
 def fields(path: str) -> str:
     """A class: its docstring, then the fields of a dataclass with the text beneath each, or the values of an enumeration."""
     module, _, name = path.rpartition(".")
-    cls = griffe.load(module)[name]
+    cls = _module(module)[name]
     members = [m for m in cls.attributes.values() if "property" not in m.labels]
     if any(m.annotation for m in members):
         header = ("field", "type", "meaning")
@@ -53,6 +55,13 @@ def fields(path: str) -> str:
     else:
         header, rows = ("value",), [(f"`{str(m.value).strip(chr(39))}`",) for m in members]
     return f"{_text(cls)}\n\n{table(header, iter(rows))}"
+
+
+@cache
+def _module(name: str) -> Any:
+    """A module as griffe reads it: this file alone."""
+    source = inspect.getsource(importlib.import_module(name))
+    return griffe.visit(name, Path(name), source)
 
 
 def _text(member: Any) -> str:

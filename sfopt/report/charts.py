@@ -1,6 +1,7 @@
 """Charts of a plan beside its memory map: DRAM bytes and cycles of each group, the roofline, how the planner came to its plan."""
 
 from collections.abc import Mapping, Sequence
+from itertools import accumulate
 from typing import Any
 
 import plotly.graph_objects as go
@@ -24,8 +25,6 @@ COMPUTE, DRAM, HOST = ("compute", "#4c78a8"), ("DRAM", "#e45756"), ("host", "#c0
 INK = "#888"
 """Lines that are seen on light and on dark."""
 LEVELS = {"traffic": "DRAM bytes", "cycles": "cycles", "peak": "peak bytes"}
-PLACED = "placement"
-"""Name of what the planner tells about placements; their values are peaks."""
 
 
 def _grouped(figure: go.Figure, costs: Sequence[GroupCost], axis: str, **meta: Any) -> None:
@@ -141,20 +140,29 @@ def _roof_lines(cost: GroupCost, device: Device) -> list[str]:
 
 
 def search_figure(solver: Mapping[str, Any]) -> go.Figure | None:
-    """The best choice's value and the proven bound of each level over time, and the gap between them; None without a search."""
+    """The best choice's value and the proven bound of each level over time, and the gap between them; None without a search.
+
+    A solver that starts anew tells its bounds from the beginning. What was proven of the first level holds on, as long as it is
+    one order of the groups that is planned.
+    """
     names = [level["name"] for level in solver["levels"]]
     history = [m for m in solver["history"] if m["level"] in names]
-    names = [name for name in names if any(m["level"] == name for m in history)]
+    told = {name: [m for m in history if m["level"] == name] for name in names}
+    if solver["order"] is None:
+        bounds = accumulate((m["bound"] for m in told[names[0]]), max)
+        told[names[0]] = [{**m, "bound": bound} for m, bound in zip(told[names[0]], bounds, strict=True)]
+    names = [name for name in names if told[name]]
     if not names:
         return None
     figure = make_subplots(rows=len(names), cols=1, shared_xaxes=True, vertical_spacing=0.07)
     found = {level["name"]: level for level in solver["levels"]}
     end = max(solver["seconds"], *(m["seconds"] for m in history))
     for row, name in enumerate(names, 1):
-        mine = [m for m in history if m["level"] == name]
-        for trace in _level_traces(mine, found[name], end):
+        for trace in _level_traces(told[name], found[name], end):
             figure.add_trace(trace, row=row, col=1)
-        figure.update_yaxes(title=LEVELS.get(name, name), range=_around(mine, found[name]["value"]), row=row, col=1)
+        figure.update_yaxes(
+            title=LEVELS.get(name, name), range=_around(told[name], found[name]["value"]), row=row, col=1
+        )
     figure.update_xaxes(range=[0, 1.02 * end])
     figure.update_xaxes(title="seconds since planning began", row=len(names), col=1)
     axes = [f"yaxis{row}" if row > 1 else "yaxis" for row, name in enumerate(names, 1) if name != "cycles"]
@@ -172,24 +180,12 @@ def _around(moments: Sequence[Mapping[str, Any]], value: int) -> list[float]:
 def _level_traces(moments: Sequence[Mapping[str, Any]], level: Mapping[str, Any], end: float) -> list[go.Scatter]:
     """Bound and value as steps with the gap filled between them, and the plan that came of it."""
     known = [m for m in moments if m["value"] is not None]
-    lines = (("proven bound", moments, "bound", DRAM[1], None), ("best choice", known, "value", COMPUTE[1], "tonexty"))
-    traces = [
-        go.Scatter(
-            name=name,
-            legendgroup=name,
-            x=[*(m["seconds"] for m in rows), end],
-            y=[*(m[key] for m in rows), rows[-1][key]],
-            mode="lines+markers",
-            line={"color": colour, "width": 2, "shape": "hv"},
-            marker={"size": 5},
-            fill=fill,
-            fillcolor="rgba(128,128,128,0.2)",
-            hovertext=[_moment_text(m) for m in (*rows, rows[-1])],
-            hoverinfo="text",
-        )
-        for name, rows, key, colour, fill in lines
-        if rows
-    ]
+    (bound, red), (value, blue) = ("proven bound", DRAM[1]), ("best choice", COMPUTE[1])
+    traces = [_stepped(bound, red, moments, "bound", end)]
+    if known:
+        floor = _stepped(value, blue, known, "bound", end, hoverinfo="skip")
+        floor.update(mode="lines", line_width=0)
+        traces += [floor, _stepped(value, blue, known, "value", end, fill="tonexty", fillcolor="rgba(128,128,128,0.2)")]
     plan = hover_text("the plan", f"{level['name']} {level['value']}, bound {level['bound']}: {level['status']}")
     star = go.Scatter(
         name="the plan",
@@ -202,6 +198,23 @@ def _level_traces(moments: Sequence[Mapping[str, Any]], level: Mapping[str, Any]
         hoverinfo="text",
     )
     return [*traces, star]
+
+
+def _stepped(
+    name: str, colour: str, moments: Sequence[Mapping[str, Any]], key: str, end: float, **options: Any
+) -> go.Scatter:
+    """What was known from each moment on, up to the end."""
+    texts = {"hovertext": [_moment_text(m) for m in (*moments, moments[-1])], "hoverinfo": "text"}
+    return go.Scatter(
+        name=name,
+        legendgroup=name,
+        x=[*(m["seconds"] for m in moments), end],
+        y=[*(m[key] for m in moments), moments[-1][key]],
+        mode="lines+markers",
+        line={"color": colour, "width": 2, "shape": "hv"},
+        marker={"size": 5},
+        **{**texts, **options},
+    )
 
 
 def _moment_text(moment: Mapping[str, Any]) -> str:

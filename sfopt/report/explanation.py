@@ -92,7 +92,7 @@ def explain_infeasible(network: Network, device: Device, reason: str, seconds: f
     """Why nothing fits: how many bytes short, the smallest scratchpad found that works, and what fills it at its fullest step."""
     smallest = smallest_sram(network, device, seconds, seed)
     works, plan = smallest.works_bytes, smallest.plan
-    step = 0 if plan is None else max(range(len(plan.segments)), key=lambda s: _load(plan, s))
+    step = 0 if plan is None else max(range(len(plan.segments)), key=plan.held_bytes)
     return {
         "schema": 1,
         "infeasible": reason,
@@ -178,7 +178,7 @@ def _dearest_first(tensor: Mapping[str, Any]) -> tuple[Any, ...]:
 
 def _binding(ask: WhatIf, network: Network, device: Device, plan: Plan, one_more: Mapping[str, Any]) -> dict[str, Any]:
     """What keeps the traffic above the compulsory bytes: what each rule costs, the fullest steps, and those with a price."""
-    fullest = sorted(range(len(plan.segments)), key=lambda s: -_load(plan, s))[:SHOWN_STEPS]
+    fullest = sorted(range(len(plan.segments)), key=lambda s: -plan.held_bytes(s))[:SHOWN_STEPS]
     found = {
         "capacity": device.sram_bytes,
         "fullest": [_step(network, plan, s) for s in fullest],
@@ -218,10 +218,6 @@ def _price(network: Network, plan: Plan, price: CapacityPrice) -> dict[str, Any]
     }
 
 
-def _load(plan: Plan, step: int) -> int:
-    return sum(b.size_bytes for b in plan.buffers if b.first_step <= step <= b.last_step)
-
-
 def _step(network: Network, plan: Plan, step: int) -> dict[str, Any]:
     """What is held while a segment runs, the largest first."""
     live = sorted((b for b in plan.buffers if b.first_step <= step <= b.last_step), key=lambda b: -b.size_bytes)
@@ -229,7 +225,7 @@ def _step(network: Network, plan: Plan, step: int) -> dict[str, Any]:
     return {
         "segment": step,
         "groups": [network.groups[i].name for i in range(segment.first, segment.last + 1)],
-        "held_bytes": _load(plan, step),
+        "held_bytes": plan.held_bytes(step),
         "largest": [_buffer(b) for b in live[:SHOWN_BUFFERS]],
     }
 

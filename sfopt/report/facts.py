@@ -96,10 +96,12 @@ def _solver(result: Result) -> dict[str, Any]:
 
 
 def _thinned(history: Sequence[Moment]) -> list[Moment]:
-    """At most about `MOMENTS` of them: of those of one level that are close together, the last."""
+    """What was news, at most about `MOMENTS` of it: of those of one level that are close together, the last."""
     apart = (history[-1].seconds - history[0].seconds) / MOMENTS if history else 0.0
     kept = list[Moment]()
     for moment in history:
+        if kept and replace(moment, seconds=kept[-1].seconds) == kept[-1]:
+            continue
         if kept and kept[-1].level == moment.level and moment.seconds - kept[-1].seconds < apart:
             kept[-1] = replace(moment, seconds=kept[-1].seconds)
         else:

@@ -50,7 +50,7 @@ def memory_map(network: Network, plan: Plan, device: Device) -> go.Figure:
         figure.add_trace(trace)
     for bars in _strip(network, plan, top):
         figure.add_trace(bars)
-    if plan.peak_bytes < device.sram_bytes <= top:
+    if device.sram_bytes == top:
         figure.add_hline(device.sram_bytes, line={"dash": "dash", "width": 1, "color": "#888"})
     figure.add_hline(0, line={"width": 1.5, "color": "#888"})
     lowest = -DRAM_SHARE * top
@@ -60,7 +60,7 @@ def memory_map(network: Network, plan: Plan, device: Device) -> go.Figure:
         xaxis={"title": "group, in execution order", "range": [-0.5, len(network.groups) - 0.5]},
         yaxis={"title": "address in the scratchpad", "range": [lowest, (1 + 1.8 * STRIP_SHARE) * top]},
         height=620,
-        meta={"bytes": ["yaxis"], "groups": True, "dram": lowest / 2, "top": top},
+        meta={"bytes": ["yaxis"], "groups": True, "dram": lowest / 2, "top": top, "end": device.sram_bytes},
     )
     return figure
 

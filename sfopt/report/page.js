@@ -33,14 +33,18 @@
   }
 
   // Ticks at round powers of two, none below zero or above the limit: there the memory map shows DRAM and segments.
-  function byteTicks(range, count, limit) {
-    const [low, high] = [Math.max(0, Math.min(...range)), Math.min(limit, Math.max(...range))];
+  function byteTicks(range, count, { top = Infinity, end }) {
+    const [low, high] = [Math.max(0, Math.min(...range)), Math.min(top, Math.max(...range))];
     let step = 1;
     while ((high - low) / step > count) step *= 2;
     const unit = step >= 1 << 18 ? [1 << 20, "MiB"] : step >= 1 << 8 ? [1 << 10, "KiB"] : [1, "B"];
     const digits = Math.max(0, Math.ceil(Math.log2(unit[0] / step)));
+    const ends = end !== undefined && end >= low && end <= high;
     const tickvals = [];
-    for (let at = Math.ceil(low / step) * step; at <= high; at += step) tickvals.push(at);
+    for (let at = Math.ceil(low / step) * step; at <= high; at += step) {
+      if (!ends || Math.abs(end - at) > step / 2) tickvals.push(at);
+    }
+    if (ends) tickvals.push(end);
     return { tickvals, ticktext: tickvals.map((v) => (v === 0 ? "0" : (v / unit[0]).toFixed(digits) + " " + unit[1])) };
   }
 
@@ -48,8 +52,8 @@
     const changes = {};
     for (const axis of (plot.layout.meta && plot.layout.meta.bytes) || []) {
       const full = plot._fullLayout[axis];
-      const { dram: place, top = Infinity } = plot.layout.meta;
-      const { tickvals, ticktext } = byteTicks(full.range, Math.max(3, full._length / 45), top);
+      const place = plot.layout.meta.dram;
+      const { tickvals, ticktext } = byteTicks(full.range, Math.max(3, full._length / 45), plot.layout.meta);
       if (place && Math.min(...full.range) < place) {
         tickvals.unshift(place);
         ticktext.unshift("DRAM");
