@@ -2,6 +2,7 @@
 three well-known networks. Weights are small random numbers, or zeros that take no memory."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -93,6 +94,8 @@ class GraphBuilder:
         columns = (width - 1) * stride[1] + dilation[1] * (kernel[1] - 1) + 1 - left - right
         name = f"t{len(self.ops)}"
         w = self._weights(f"{name}.w", (channels, depth // group, *kernel))
+        if group > 1:  # ONNX has an axis for the channels of one group only
+            self.tensors[w] = replace(self.tensors[w], quant=Quant(self.tensors[w].quant.scale[0]))
         b = self._constant(f"{name}.b", self.random.integers(-500, 500, channels, dtype=np.int32))
         attributes |= {"kernel_shape": kernel, "strides": stride, "group": group}
         return self._op("QLinearConvTranspose", (x, w, b), (1, channels, rows, columns), attributes)

@@ -18,11 +18,17 @@ from transposed_networks import transposed_network
 import sfopt_ort
 from sfopt.allocate import OBJECTIVES, Switches, plan
 from sfopt.check import check_plan
+from sfopt.constant_blocks import parameter_block, weight_block
 from sfopt.cost import group_macs
 from sfopt.errors import InfeasibleError, PlanCheckError, SimulationFault
-from sfopt.groups import FeatureMap, Group, Kind, Network, Piece, Window
+from sfopt.grouping import build_network
+from sfopt.groups import FeatureMap, Group, Kind, Network, Piece, Window, network_fingerprint
+from sfopt.onnx_io import read_onnx
+from sfopt.passes import lower_quantized
 from sfopt.phases import NO_TAP, axis_phases, kernel_positions, phases
 from sfopt.pipeline import Options, optimize
+from sfopt.recheck import check_directory
+from sfopt.report import build_report, output_files
 from sfopt.rows import rows_padded, rows_read
 from sfopt.testing.naive_plan import Choice, naive_plan
 from sfopt_fpga.isa import FORMATS, Opcode, decode, encode
@@ -245,3 +251,32 @@ def test_the_checker_refuses_bands_with_parts_of_phases(field: str) -> None:
     broken = replace(segment, runs=(replace(run, **{field: getattr(run, field) + 1}),))
     with pytest.raises(PlanCheckError, match="needs a multiple of 2"):
         check_plan(replace(made, segments=(broken,)), network, DEVICE)
+
+
+READABLE = [seed for seed in range(48) if transposed_network(seed).groups[0].kind is not Kind.MAX_POOL]
+"""In the others nothing in the file would tell the scale of the input."""
+
+
+@pytest.mark.parametrize("seed", READABLE)
+def test_what_is_written_is_read_again_as_the_same_network(seed: int) -> None:
+    network = transposed_network(seed)
+    read = build_network(lower_quantized(read_onnx(sfopt_ort.model_bytes(network.graph))))
+    assert network_fingerprint(read) == network_fingerprint(network)
+    assert [parameter_block(read, g) for g in read.groups] == [parameter_block(network, g) for g in network.groups]
+    assert [weight_block(read, g) for g in read.groups] == [weight_block(network, g) for g in network.groups]
+
+
+def test_an_int8_model_that_was_written_is_a_model_again(tmp_path: Path) -> None:
+    m = ModelBuilder(5)
+    x = m.conv(m.input((1, 3, 6, 5)), 3, 6)
+    y = m.add(
+        "ConvTranspose", x, m.random_constant(6, 4, 3, 3), m.random_constant(4), strides=[2, 2], pads=[0, 0, 1, 1]
+    )
+    (tmp_path / "model.onnx").write_bytes(m.build(m.conv(y, 4, 5)))
+    first = optimize(tmp_path / "model.onnx", Options(DEVICE))
+    for name, content in output_files(first, build_report(first)).items():
+        (tmp_path / name).write_bytes(content)
+    check_directory(tmp_path)
+    again = optimize(tmp_path / "model.int8.onnx", Options(DEVICE))
+    assert again.plan.traffic_bytes == first.plan.traffic_bytes
+    assert network_fingerprint(again.imported.network) == network_fingerprint(first.imported.network)

@@ -23,6 +23,7 @@ from sfopt.passes.order_operands import order_operands
 from sfopt.passes.recognise_activations import recognise_activations
 from sfopt.passes.recognise_repeats import recognise_repeats
 from sfopt.passes.recognise_shuffles import recognise_shuffles
+from sfopt.passes.recognise_spreads import recognise_spreads
 from sfopt.passes.remove_identities import remove_identities
 from sfopt.passes.resolve_padding import resolve_padding
 from sfopt.passes.rewrite_matmuls import rewrite_matmuls
@@ -35,6 +36,7 @@ from sfopt.passes.widen_sequences import widen_sequences
 __all__ = ["PIPELINE", "lower_quantized", "run_passes"]
 
 PIPELINE: tuple[Callable[[Graph], Graph], ...] = (
+    recognise_spreads,
     unify_operators,
     fold_quantised_norms,
     expand_batch_norms,

@@ -33,14 +33,15 @@ _UNARY = ("AveragePool", "GlobalAveragePool", "LeakyRelu", "ReduceMean", "Sigmoi
 _FORMS: Mapping[str, _Form] = {
     **{f"QLinear{name}": _Form(name, (0,), 3) for name in _UNARY},
     "QLinearConv": _Form("Conv", (0, 3), 6, bias=8),
+    "QLinearConvTranspose": _Form("ConvTranspose", (0, 3), 6, bias=8),
     "QLinearMatMul": _Form("MatMul", (0, 3), 6),
     "QGemm": _Form("Gemm", (0, 3), 7, bias=6),
     "QLinearAdd": _Form("Add", (0, 3), 6),
     "QLinearMul": _Form("Mul", (0, 3), 6),
     "QLinearWhere": _Form("Where", (1, 4), 7, plain=(0,)),
 }
-QOPERATORS = frozenset({*_FORMS, "QLinearConcat"})
-"""Quantised operators of ONNX and its com.microsoft extension that are understood."""
+QOPERATORS = frozenset({*_FORMS, "QLinearConcat"} - {"QLinearConvTranspose"})
+"""Quantised operators of ONNX and its com.microsoft extension that are understood, without ours."""
 
 _MOVERS = frozenset(
     {
@@ -74,7 +75,7 @@ class _Expansion:
 
     def rewrite(self, op: Op) -> None:
         """Append what stands for `op`."""
-        if op.op_type in QOPERATORS:
+        if op.op_type in QOPERATORS or op.op_type in _FORMS:
             self._expand(op)
         elif op.op_type in ("QuantizeLinear", "DequantizeLinear"):
             self._keep(op)

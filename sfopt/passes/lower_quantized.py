@@ -5,6 +5,7 @@ from sfopt.passes.expand_qoperators import expand_qoperators
 from sfopt.passes.fold_pads import fold_pads
 from sfopt.passes.lower_qdq import lower_qdq
 from sfopt.passes.normalise_qdq import normalise_qdq
+from sfopt.passes.recognise_spreads import recognise_spreads
 from sfopt.passes.restore_names import restore_names
 
 __all__ = ["lower_quantized"]
@@ -16,4 +17,4 @@ def lower_quantized(graph: Graph) -> Graph:
     Raises ModelError for quantisation that int8 cannot hold, naming the tensor. What stays on the host though it is quantised
     is told in `Graph.notes`.
     """
-    return restore_names(lower_qdq(fold_pads(normalise_qdq(expand_qoperators(graph)))))
+    return restore_names(lower_qdq(fold_pads(normalise_qdq(expand_qoperators(recognise_spreads(graph))))))
