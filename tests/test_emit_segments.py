@@ -294,7 +294,7 @@ def test_global_mean_ends_a_segment_and_two_of_them_do_not_mix(monkeypatch: pyte
     plan = naive_plan(network, DEVICE, Choice(band_rows=2), [])
     assert [s.last - s.first + 1 for s in plan.segments] == [3, 1]
     Case(network).check(plan)
-    monkeypatch.setattr("naive_schedule._is_forbidden", lambda groups: False)
+    monkeypatch.setattr("sfopt.testing.naive_schedule._is_forbidden", lambda groups: False)
     plan = naive_plan(network, DEVICE, Choice(band_rows=2), [])
     assert len(plan.segments) == 1
     with pytest.raises(SimulationFault, match="goes on at row 2, the sums are those of the input at word"):

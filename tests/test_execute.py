@@ -17,25 +17,25 @@ SHAPE = (1, 3, 6, 6)
 
 
 def straight(m: ModelBuilder, x: str) -> list[str]:
-    """Conv, Sin, Conv."""
-    return [m.conv(m.add("Sin", m.conv(x, 3, 4)), 4, 2)]
+    """Conv, Softmax, Conv."""
+    return [m.conv(m.add("Softmax", m.conv(x, 3, 4), axis=1), 4, 2)]
 
 
 def head_value_used_later(m: ModelBuilder, x: str) -> list[str]:
-    """A float result of the head is added to what the accelerator computed."""
-    return [m.conv(m.add("Sub", m.add("Sin", x), m.conv(x, 3, 3)), 3, 2)]
+    """A float result of the head is compared with what the accelerator computed."""
+    return [m.conv(m.add("Max", m.add("Softmax", x, axis=1), m.conv(x, 3, 3)), 3, 2)]
 
 
 def two_host_groups(m: ModelBuilder, x: str) -> list[str]:
     """The second host group reads a float tensor of the first."""
     y = m.conv(x, 3, 3)
-    s = m.add("Sin", y)
-    return [m.conv(m.add("Sub", s, m.conv(m.conv(s, 3, 3), 3, 3)), 3, 2)]
+    s = m.add("Softmax", y, axis=1)
+    return [m.conv(m.add("Max", s, m.conv(m.conv(s, 3, 3), 3, 3)), 3, 2)]
 
 
 def float_output_of_a_host_group(m: ModelBuilder, x: str) -> list[str]:
     """What the host computes in the middle is a result itself, and the tail reads it too."""
-    s = m.add("Sin", m.conv(x, 3, 3))
+    s = m.add("Softmax", m.conv(x, 3, 3), axis=3)
     return [m.conv(s, 3, 2), s, m.add("Softmax", s, axis=1)]
 
 
@@ -43,13 +43,13 @@ def early_and_late(m: ModelBuilder, x: str) -> list[str]:
     """A float operator whose input is there early and whose result is needed late: it runs late, and writes something."""
     y = m.conv(x, 3, 3)
     z = m.conv(m.conv(y, 3, 3), 3, 3)
-    return [m.conv(m.add("Sub", y, z), 3, 2)]
+    return [m.conv(m.add("Max", y, z), 3, 2)]
 
 
-def channels_added(m: ModelBuilder, x: str) -> list[str]:
-    """Add of a (1, C, 1, 1) map: no int8 form."""
+def channels_compared(m: ModelBuilder, x: str) -> list[str]:
+    """Min with a (1, C, 1, 1) map."""
     y = m.conv(x, 3, 4)
-    return [m.conv(m.add("Add", y, m.conv(m.add("GlobalAveragePool", y), 4, 4, 1)), 4, 2)]
+    return [m.conv(m.add("Min", y, m.conv(m.add("GlobalAveragePool", y), 4, 4, 1)), 4, 2)]
 
 
 BUILDS = (
@@ -58,7 +58,7 @@ BUILDS = (
     two_host_groups,
     float_output_of_a_host_group,
     early_and_late,
-    channels_added,
+    channels_compared,
 )
 
 

@@ -182,7 +182,7 @@ def spoilt(r: random.Random, words: list[bytes]) -> list[bytes]:
     opcode, fields = decode(words[at])
     choices = [
         raw ^ 1 << r.randint(70, 255),
-        raw & ~0xF | r.choice([0, 9, 15]),
+        raw & ~0xF | r.choice([0, 10, 15]),
         int.from_bytes(encode(Opcode.SYNC, {"engine": 3}), "little"),
         int.from_bytes(encode(Opcode.HOST, {"index": 5}), "little"),
         int.from_bytes(END, "little"),

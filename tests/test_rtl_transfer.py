@@ -201,7 +201,7 @@ FAULTS = [
 def test_faults(opcode):
     settings = Settings(dram_limit=LIMIT)
     cases = [
-        (Transfer(o, {"wait": 0, "signal": 0, "axis": 0, "fold_taps": 0, **fields}), error)
+        (Transfer(o, {"wait": 0, "signal": 0, "axis": 0, "fold_taps": 0, "fold_stride": 0, **fields}), error)
         for o, fields, error in FAULTS
         if o is opcode
     ]
