@@ -26,6 +26,13 @@ from sfopt.pipeline import Options, optimize
 
 NAMES = ("yolov3", "efficientnet_b7")
 INTERVAL_S = 0.01
+STAGES = {
+    "import": "import and quantise",
+    "solve": "plan",
+    "simulate": "simulate and compare",
+    "compare": "simulate and compare",
+}
+"""What the flow tells while it runs -> what `Result.stage_seconds` calls it."""
 SHOWN = 12
 """Functions listed for each network."""
 
@@ -44,7 +51,7 @@ class Watch:
         if done or total:
             return
         self._close()
-        self.stage = stage
+        self.stage = STAGES.get(stage, stage)
 
     def finish(self) -> None:
         """End of the last stage."""
@@ -54,7 +61,7 @@ class Watch:
 
     def _close(self) -> None:
         status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
-        self.peaks[self.stage] = int(status["VmHWM"].split()[0]) * 1024
+        self.peaks[self.stage] = max(self.peaks.get(self.stage, 0), int(status["VmHWM"].split()[0]) * 1024)
         Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew from what is held now
 
     def _follow(self) -> None:
