@@ -34,10 +34,10 @@ class Lending:
     def _in_lowest_bands(self, first: int, last: int) -> frozenset[Edge]:
         band_rows, total = 1, rows_to_run(self.network, self.network.groups[last])
         while band_rows < total:
-            growth = Growth(self.network, last, band_rows)
-            while growth.first > first and growth.grow():
-                pass
-            if growth.first == first:
+            growth, grown = Growth(self.network, last, band_rows), True
+            while growth.first > first and grown:
+                grown = growth.grow()
+            if grown:
                 return self._edges(growth)
             if growth.unit <= band_rows:
                 break
