@@ -15,6 +15,7 @@ image. Weights are seeded random numbers.
 import sys
 from pathlib import Path
 
+import onnx
 import torch
 from torch import nn
 from torch.nn import functional
@@ -234,6 +235,17 @@ def build(name: str) -> tuple[nn.Module, torch.Tensor]:
     return network.eval(), torch.randn(1, 3, side, side)
 
 
+def forget_sources(path: Path) -> None:
+    """Take out where in whose files each operator was written, which the exporter keeps as metadata."""
+    model = onnx.load(path)
+    graph, functions = model.graph, model.functions
+    parts = [model, graph, *graph.node, *graph.value_info, *graph.input, *graph.output, *graph.initializer]
+    for part in (*parts, *functions, *(node for f in functions for node in f.node)):
+        part.ClearField("metadata_props")
+        part.ClearField("doc_string")
+    onnx.save(model, path)
+
+
 def main() -> None:
     """Write every file."""
     folder = Path(sys.argv[1]) if len(sys.argv) > 1 else HERE
@@ -248,6 +260,8 @@ def main() -> None:
         target = folder / f"torch_{name}"
         torch.onnx.export(network, (image,), f"{target}_script.onnx", dynamo=False, opset_version=17, **script)
         torch.onnx.export(network, (image,), f"{target}_dynamo.onnx", dynamo=True, external_data=False, **dynamo)
+        for exporter in ("script", "dynamo"):
+            forget_sources(Path(f"{target}_{exporter}.onnx"))
 
 
 if __name__ == "__main__":
