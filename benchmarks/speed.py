@@ -26,7 +26,7 @@ from sfopt.pipeline import Options, optimize
 
 NAMES = ("yolov3", "efficientnet_b7")
 INTERVAL_S = 0.2
-"""Looking a hundred times a second makes planning in Python take 1.7 times as long."""
+"""Looking much more often slows down what it looks at: the thread takes turns with the interpreter."""
 STAGES = {
     "import": "import and quantise",
     "solve": "plan",

@@ -75,7 +75,7 @@ class _Expansion:
 
     def rewrite(self, op: Op) -> None:
         """Append what stands for `op`."""
-        if op.op_type in QOPERATORS or op.op_type in _FORMS:
+        if op.op_type in _FORMS or op.op_type == "QLinearConcat":
             self._expand(op)
         elif op.op_type in ("QuantizeLinear", "DequantizeLinear"):
             self._keep(op)

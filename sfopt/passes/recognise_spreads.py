@@ -33,7 +33,7 @@ def _rule(graph: Graph, op: Op) -> Graph | None:
     if op.op_type != "QLinearConv" or op.ints("strides") != (1, 1) or any(op.ints("pads")):
         return None
     zero_point = scalar_of(graph, op.inputs[2]) if op.inputs[2] else 0
-    spread, weights, scale = _spread(graph, op.inputs[0], zero_point), data_of(graph, op.inputs[3]), None
+    spread, weights = _spread(graph, op.inputs[0], zero_point), data_of(graph, op.inputs[3])
     if spread is None or weights is None or weights.ndim != 4:
         return None
     group, scale = op.ints("group")[0], data_of(graph, op.inputs[4])
