@@ -213,10 +213,16 @@ def test_hover_shows_the_tensor_and_why_it_is_there(spilling: Tab, spills: tuple
 def hovered(tab: Tab, plan: Plan, first_step: int, last_step: int, address: float) -> str:
     """The label at an address, between two groups so that no arrow is near."""
     first, last = plan.segments[first_step].first, plan.segments[last_step].last
-    x, y = tab.point("memory", (first + last) / 2 if (first + last) % 2 else first, address)
-    tab.page.mouse.move(x - 3, y)
-    tab.page.mouse.move(x, y)
+    return label_at(tab, (first + last) / 2 if (first + last) % 2 else first, address)
+
+
+def label_at(tab: Tab, x: float, y: float) -> str:
+    """What hovering over a place of the memory map shows; the mouse first leaves it, so that no earlier label is read."""
     label = tab.page.locator("[data-figure=memory] .hoverlayer .hovertext")
+    place = tab.point("memory", x, y)
+    tab.page.mouse.move(0, 0)
+    label.wait_for(state="detached")
+    tab.page.mouse.move(*place)
     label.wait_for()
     lines = label.evaluate("node => [...node.querySelectorAll('tspan.line')].map(line => line.textContent).join(' ')")
     return re.sub(r"\s+", " ", lines)
@@ -233,8 +239,7 @@ def test_a_spill_is_an_arrow_and_says_so(spilling: Tab, spills: tuple[Network, P
         assert any(name in t and "spilled: keeping its" in t.replace("<br>", " ") for t in texts)
     first = "plot.data.find(t => t.name === 'spilled' && t.type === 'bar')"
     lane = spilling.of("memory", f"(t => [t.x[0], t.base[0] + t.y[0] / 2])({first})")
-    spilling.page.mouse.move(*spilling.point("memory", *lane))
-    spilling.page.locator("[data-figure=memory] .hoverlayer .hovertext").wait_for()
+    assert "spilled: keeping its" in label_at(spilling, *lane)
 
 
 def test_drag_zooms_all_plots_over_groups_and_a_double_click_goes_back(wide: Tab) -> None:
