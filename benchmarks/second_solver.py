@@ -1,4 +1,4 @@
-"""The choice program of named networks solved twice: by CP-SAT with the planner's tricks, and by HiGHS through MathOpt without any.
+"""The choice program of named networks solved twice: by CP-SAT with the planner's tricks, and by HiGHS without any.
 
     python benchmarks/second_solver.py [--cache DIR] [--out DIR] [--device NAME] [--sram SIZE ...] [NAME|FILE.onnx ...]
 

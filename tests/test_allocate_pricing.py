@@ -1,9 +1,6 @@
 """Linear programs, their prices and two solvers against enumeration; the choice program with and without prices."""
 
-import os
 import random
-import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import product
@@ -18,6 +15,7 @@ from sfopt.allocate.linear import Limits, LinearProgram, relaxed, solve_with_cp_
 from sfopt.allocate.options import Option
 from sfopt.allocate.pricing import Priced, minimise
 from sfopt.allocate.problem import Problem
+from sfopt.allocate.second_opinion import solve_with_highs
 from sfopt.allocate.switches import Switches
 from sfopt.errors import InfeasibleError
 from sfopt.plan import Status
@@ -143,42 +141,21 @@ def test_prices_leave_every_level_and_every_optimum_alone(monkeypatch: pytest.Mo
     assert dropped >= 20
 
 
-SECOND_OPINION = """
-from test_allocate_pricing import LIMITS, programs, random_program
-from sfopt.allocate.choice import LEVELS, ChoiceProgram, Known
-from sfopt.allocate.linear import solve_with_cp_sat
-from sfopt.allocate.second_opinion import solve_with_highs
-from sfopt.allocate.switches import Switches
-
-compared = 0
-for seed in range(60):
-    one, other = (solve(random_program(seed), LIMITS) for solve in (solve_with_cp_sat, solve_with_highs))
-    assert (one.value, one.bound, one.status) == (other.value, other.bound, other.status), seed
-    assert (one.values is None) == (other.values is None), seed
-for seed, problem, options in programs(range(700, 712)):
-    fixed = {}
-    for level in LEVELS:
-        rows = ChoiceProgram(problem, options, Known(), Switches()).minimise(level, fixed)
-        one, other = solve_with_cp_sat(rows, LIMITS), solve_with_highs(rows, LIMITS)
-        assert (one.value, one.status) == (other.value, other.status), (seed, level)
-        assert (one.values is None) == (other.values is None), (seed, level)
-        if one.values is None:
-            break
-        fixed[level] = one.value
-        compared += 1
-print(compared)
-"""
-
-
 def test_highs_finds_the_same_optima() -> None:
-    """In a process of its own: TensorFlow cannot be loaded after MathOpt, and other tests need it."""
-    run = subprocess.run(
-        [sys.executable, "-c", SECOND_OPINION],
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=300,
-    )
-    assert run.returncode == 0, run.stderr
-    assert int(run.stdout) >= 12
+    compared = 0
+    for seed in range(60):
+        one, other = (solve(random_program(seed), LIMITS) for solve in (solve_with_cp_sat, solve_with_highs))
+        assert (one.value, one.bound, one.status) == (other.value, other.bound, other.status), seed
+        assert (one.values is None) == (other.values is None), seed
+    for seed, problem, options in programs(range(700, 712)):
+        fixed: dict[str, int] = {}
+        for level in LEVELS:
+            rows = ChoiceProgram(problem, options, Known(), Switches()).minimise(level, fixed)
+            one, other = solve_with_cp_sat(rows, LIMITS), solve_with_highs(rows, LIMITS)
+            assert (one.value, one.status) == (other.value, other.status), (seed, level)
+            assert (one.values is None) == (other.values is None), (seed, level)
+            if one.values is None:
+                break
+            fixed[level] = one.value
+            compared += 1
+    assert compared >= 12

@@ -6,9 +6,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
-from ortools.linear_solver.python import model_builder
-from ortools.sat.python import cp_model
 
+from sfopt.allocate.solvers import cp_model, model_builder
 from sfopt.allocate.stoppable import stoppable
 from sfopt.plan import Status
 
@@ -19,6 +18,7 @@ __all__ = [
     "Limits",
     "LinearProgram",
     "Watch",
+    "model_of",
     "relaxed",
     "row_prices",
     "solve_with_cp_sat",
@@ -165,6 +165,27 @@ def solve_with_cp_sat(
     return Answer(values, status, value, value if proven else min(bound, value))
 
 
+def model_of(
+    program: LinearProgram, *, whole: bool
+) -> tuple[model_builder.Model, dict[int, model_builder.Variable], list[model_builder.LinearConstraint]]:
+    """The program for OR-Tools' linear solvers, or for integer ones where columns are `whole`; open columns by index; rows."""
+    model = model_builder.Model()  # type: ignore[no-untyped-call]
+    columns = {i: model.new_var(program.low[i], program.high[i], whole, None) for i in program.open_columns}
+
+    def weighted(indices: Iterable[int], factors: Iterable[int]) -> model_builder.LinearExpr:
+        terms = [(columns[i], float(f)) for i, f in zip(indices, factors, strict=True) if i in columns]
+        return model_builder.LinearExpr.weighted_sum([c for c, _ in terms], [f for _, f in terms])
+
+    rows = [
+        model.add_linear_constraint(
+            weighted(indices, factors), -math.inf if low is None else low, math.inf if high is None else high
+        )
+        for indices, factors, low, high in program.rows
+    ]
+    model.minimize(weighted(program.objective.keys(), program.objective.values()))
+    return model, columns, rows
+
+
 def relaxed(program: LinearProgram, limits: Limits, solver_name: str = "glop") -> tuple[float, Floats] | None:
     """Lower bound of the linear relaxation and each column's reduced cost; None when it was not solved to the end.
 
@@ -192,20 +213,7 @@ def row_prices(program: LinearProgram, limits: Limits, solver_name: str = "glop"
     """What the linear relaxation's objective grows by for each unit that a row's bound rises; None when it was not solved to the
     end.
     """
-    model = model_builder.Model()  # type: ignore[no-untyped-call]
-    columns = {i: model.new_num_var(program.low[i], program.high[i], "") for i in program.open_columns}
-
-    def weighted(indices: Iterable[int], factors: Iterable[int]) -> model_builder.LinearExpr:
-        terms = [(columns[i], float(f)) for i, f in zip(indices, factors, strict=True) if i in columns]
-        return model_builder.LinearExpr.weighted_sum([c for c, _ in terms], [f for _, f in terms])
-
-    rows = [
-        model.add_linear_constraint(
-            weighted(indices, factors), -math.inf if low is None else low, math.inf if high is None else high
-        )
-        for indices, factors, low, high in program.rows
-    ]
-    model.minimize(weighted(program.objective.keys(), program.objective.values()))
+    model, _, rows = model_of(program, whole=False)
     solver = model_builder.Solver(solver_name)
     if solver_name == "glop":
         solver.set_solver_specific_parameters("use_dual_simplex: true")

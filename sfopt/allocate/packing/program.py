@@ -22,9 +22,8 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ortools.sat.python import cp_model
-
 from sfopt.allocate.packing.stack import Block, Stack
+from sfopt.allocate.solvers import cp_model
 from sfopt.allocate.stoppable import stoppable
 from sfopt.errors import InternalError
 
