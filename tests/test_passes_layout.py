@@ -306,3 +306,11 @@ def test_a_map_of_one_channel_and_one_column_is_not_taken_for_a_row_of_channels(
     y = m.add("Add", m.conv(x, 1, 1), m.conv(x, 1, 1))
     graph = assert_passes_keep(m.build(m.conv(m.add("Relu", y), 1, 4)))
     assert set(count(graph)) == {"Add", "Conv", "Relu"}
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 10, 1), (1, 10, 1, 1)])
+def test_so_with_channels_last_in_the_model(shape: tuple[int, ...]) -> None:
+    m = ModelBuilder()
+    x = m.add("Transpose", m.input(shape), perm=[0, 3, 1, 2])
+    graph = assert_passes_keep(m.build(m.conv(m.add("Add", x, x), 1, 4)))
+    assert set(count(graph)) == {"Add", "Conv"}

@@ -186,10 +186,9 @@ class LayoutMover:
         self._append(replace(op, inputs=inputs), [stored_shape(out, perm)], perm)
 
     def _is_kept_as_map(self, names: Sequence[str], out: Sequence[int]) -> bool:
-        """Whether a row of numbers is a map of one channel, one row or column, that nothing has moved."""
+        """Whether a row of numbers is a map of one channel, one row or column, kept in the shape that the model gives it."""
         computed = [n for n in names if not self.graph.tensor(n).is_constant]
-        own = (View(n, self.shape(n), (0, 1, 2, 3)) for n in computed)
-        return len(out) == 4 and all(self.view(n) == v for n, v in zip(computed, own, strict=True))
+        return len(out) == 4 and all(self.view(n).shape == self.shape(n) for n in computed)
 
     def _operand(self, name: str, shape: Sequence[int], perm: Sequence[int]) -> str:
         tensor = self.graph.tensor(name)
