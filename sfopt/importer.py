@@ -24,7 +24,7 @@ from sfopt.passes.refuse_formats import refuse_formats
 __all__ = ["CALIBRATION_LIMIT", "RANDOM_SAMPLES", "Calibration", "Imported", "import_model"]
 
 Sample = Mapping[str, npt.NDArray[np.generic]]
-Calibration = Path | Sequence[Sample] | None
+Calibration = str | Path | Sequence[Sample] | None
 """A `.npz` file or folder of images, samples in graph layout, or None for seeded random samples."""
 
 CALIBRATION_LIMIT = 256
@@ -56,13 +56,14 @@ class Imported:
 
 
 def import_model(
-    path: Path,
+    path: str | Path,
     calibration: Calibration = None,
     *,
     seed: int = 0,
     on_calibration: Callable[[int, int], None] | None = None,
 ) -> Imported:
     """Read any supported model. Raises ModelError or CalibrationError with one line that names the file, tensor or operator."""
+    path = Path(path)
     if not path.exists():
         raise ModelError(f"model `{path}` does not exist")
     converted = convert(path) if is_convertible(path) else None
@@ -90,9 +91,9 @@ def _samples(graph: Graph, calibration: Calibration, seed: int) -> tuple[Iterabl
     """Samples to calibrate with, and what the user should know about them."""
     if calibration is None:
         return quantize.RandomSamples(graph, seed, RANDOM_SAMPLES), (quantize.RANDOM_CALIBRATION_WARNING,)
-    if not isinstance(calibration, Path):
+    if not isinstance(calibration, str | Path):
         return calibration, ()
-    samples = list(quantize.read_calibration(calibration, graph, CALIBRATION_LIMIT + 1))
+    samples = list(quantize.read_calibration(Path(calibration), graph, CALIBRATION_LIMIT + 1))
     if len(samples) <= CALIBRATION_LIMIT:
         return samples, ()
     return samples[:CALIBRATION_LIMIT], (f"only the first {CALIBRATION_LIMIT} samples of `{calibration}` are used",)

@@ -109,7 +109,7 @@ class Result:
 
 
 def optimize(
-    model: Path, options: Options, progress: Progress | None = None, on_solve: SolverProgress | None = None
+    model: str | Path, options: Options, progress: Progress | None = None, on_solve: SolverProgress | None = None
 ) -> Result:
     """Run the flow on one model. Raises an SfoptError whose text is one line; a check that fails is one of them.
 

@@ -43,3 +43,13 @@ def test_samples_that_are_left_out_are_told(tmp_path: Path, monkeypatch: pytest.
     assert imported.warnings == (f"only the first 5 samples of `{path}` are used",)
     assert done == [1, 2, 3, 4, 5]
     assert import_model(digits_model_path(), saved(tmp_path, 5)).warnings == ()
+
+
+def test_paths_may_be_strings(tmp_path: Path) -> None:
+    path = saved(tmp_path, 3)
+    texts, paths = import_model(str(digits_model_path()), str(path)), import_model(digits_model_path(), path)
+    assert (texts.name, texts.sha256) == (paths.name, paths.sha256)
+    assert texts.network.groups == paths.network.groups
+    assert texts.sample is not None
+    assert paths.sample is not None
+    np.testing.assert_array_equal(texts.sample["image"], paths.sample["image"])
