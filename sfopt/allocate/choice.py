@@ -25,6 +25,9 @@ __all__ = ["LEVELS", "ChoiceProgram", "Known"]
 
 LEVELS = ("traffic", "cycles", "peak")
 
+Pair = tuple[int, Option]
+"""A column and the option that it is about."""
+
 
 @dataclass
 class Known:
@@ -49,6 +52,7 @@ class ChoiceProgram:
         self.problem, self.options, self.switches = problem, options, switches
         self.program = LinearProgram()
         self.x = [self.program.column(f"x {o.first}..{o.last} {i}") for i, o in enumerate(options)]
+        self.pairs = tuple(zip(self.x, options, strict=True))
         self.windows = {m: tuple(self._windows(m)) for m in problem.free_maps}
         self.peak = self.program.column("peak", 0, problem.device.words)
         self.delay = dict[int, int]()
@@ -81,7 +85,7 @@ class ChoiceProgram:
         """What an answer chooses."""
         if answer.values is None:
             return None
-        chosen = {o.first: o for x, o in zip(self.x, self.options, strict=True) if answer.values[x]}
+        chosen = {o.first: o for x, o in self.pairs if answer.values[x]}
         seen = {m: [w.last for w in windows if answer.values[w.column]] for m, windows in self.windows.items()}
         ends = {m: lasts[-1] for m, lasts in seen.items() if lasts and lasts[-1] < self.windows[m][-1].last}
         in_place = frozenset(edge for edge, s in self.in_place.edges.items() if answer.values[s])
@@ -96,25 +100,25 @@ class ChoiceProgram:
         }
         hint |= {s: int(edge in choice.in_place) for edge, s in self.in_place.edges.items()}
         taken = {id(o) for o in choice.options.values()}
-        return hint | {x: int(id(o) in taken) for x, o in zip(self.x, self.options, strict=True)}
+        return hint | {x: int(id(o) in taken) for x, o in self.pairs}
 
     @cached_property
-    def _starting(self) -> Mapping[int, list[tuple[int, Option]]]:
+    def _starting(self) -> Mapping[int, list[Pair]]:
         return self._by(lambda o: (o.first,))
 
     @cached_property
-    def _ending(self) -> Mapping[int, list[tuple[int, Option]]]:
+    def _ending(self) -> Mapping[int, list[Pair]]:
         return self._by(lambda o: (o.last,))
 
     @cached_property
-    def _covering(self) -> Mapping[int, list[tuple[int, Option]]]:
+    def _covering(self) -> Mapping[int, list[Pair]]:
         return self._by(lambda o: range(o.first, o.last + 1))
 
-    def _by(self, groups: Callable[[Option], Iterable[int]]) -> Mapping[int, list[tuple[int, Option]]]:
-        table: dict[int, list[tuple[int, Option]]] = {g.index: [] for g in self.problem.network.groups}
-        for x, o in zip(self.x, self.options, strict=True):
-            for g in groups(o):
-                table[g].append((x, o))
+    def _by(self, groups: Callable[[Option], Iterable[int]]) -> Mapping[int, list[Pair]]:
+        table: dict[int, list[Pair]] = {g.index: [] for g in self.problem.network.groups}
+        for pair in self.pairs:
+            for g in groups(pair[1]):
+                table[g].append(pair)
         return table
 
     def _windows(self, tensor: str) -> Iterator[_Window]:
@@ -142,7 +146,7 @@ class ChoiceProgram:
         """What the rows about places refer to."""
         behind = {(m, before.last): after.column for m, before, after in self._breaks()}
         ends = {(m, w.last) for m, windows in self.windows.items() for w in windows}
-        return Columns(zip(self.x, self.options, strict=True), ends, behind)
+        return Columns(self.pairs, ends, behind)
 
     def _cover(self) -> None:
         """Sum of x[o] over the options o that hold g = 1, for each accelerator group g."""
@@ -208,7 +212,7 @@ class ChoiceProgram:
         """
         demand = self.problem.demand
         for m, kept in demand.on_chip.items():
-            inside = [(x, 1) for x, o in zip(self.x, self.options, strict=True) if self.problem.stays_inside(o, m)]
+            inside = [(x, 1) for x, o in self.pairs if self.problem.stays_inside(o, m)]
             self.program.row([(self.windows[m][-1].column, 1), *inside], int(kept), int(kept))
         for g in sorted(demand.together):
             self.program.row([(x, 1) for x, o in self._covering[g] if o.last > g], 1, 1)
@@ -296,12 +300,12 @@ class ChoiceProgram:
         """Sum of traffic[o] x[o] + sum of the bytes of m (r[m, first reader] - r[m, last reader]) over the maps m that are stored
         only if they end early.
         """
-        yield from ((x, o.traffic_bytes) for x, o in zip(self.x, self.options, strict=True))
+        yield from ((x, o.traffic_bytes) for x, o in self.pairs)
         yield from self._stores(lambda fmap: fmap.size_bytes)
 
     def _cycles(self) -> Iterator[tuple[int, int]]:
         """Sum of (exposed + compute)[o] x[o] + sum of d[g] + cycles of the stores of maps that end early, as in `_traffic`."""
-        yield from ((x, o.exposed + o.compute) for x, o in zip(self.x, self.options, strict=True))
+        yield from ((x, o.exposed + o.compute) for x, o in self.pairs)
         yield from ((d, 1) for d in self.delay.values())
         device = self.problem.device
         yield from self._stores(lambda fmap: dma_cycles(Moved.whole(fmap, device), device, reading=False))
@@ -321,5 +325,5 @@ class ChoiceProgram:
                 yield w.column, (w.last - begin + 1) * problem.map_bytes[m] // word
                 begin = w.last + 1
         yield from self.in_place.volume.items()
-        for x, o in zip(self.x, self.options, strict=True):
+        for x, o in self.pairs:
             yield x, (o.own_bytes * (o.last - o.first + 1) + o.early_bytes) // word

@@ -172,17 +172,18 @@ def model_of(
     model = model_builder.Model()  # type: ignore[no-untyped-call]
     columns = {i: model.new_var(program.low[i], program.high[i], whole, None) for i in program.open_columns}
 
-    def weighted(indices: Iterable[int], factors: Iterable[int]) -> model_builder.LinearExpr:
-        terms = [(columns[i], float(f)) for i, f in zip(indices, factors, strict=True) if i in columns]
-        return model_builder.LinearExpr.weighted_sum([c for c, _ in terms], [f for _, f in terms])
+    def terms(indices: Iterable[int], factors: Iterable[int]) -> tuple[list[model_builder.Variable], list[float]]:
+        kept = [(columns[i], float(f)) for i, f in zip(indices, factors, strict=True) if i in columns]
+        return [c for c, _ in kept], [f for _, f in kept]
 
-    rows = [
-        model.add_linear_constraint(
-            weighted(indices, factors), -math.inf if low is None else low, math.inf if high is None else high
-        )
-        for indices, factors, low, high in program.rows
-    ]
-    model.minimize(weighted(program.objective.keys(), program.objective.values()))
+    rows = list[model_builder.LinearConstraint]()
+    for indices, factors, low, high in program.rows:
+        row = model_builder.LinearConstraint(model.helper)
+        row.lower_bound = -math.inf if low is None else low
+        row.upper_bound = math.inf if high is None else high
+        model.helper.add_terms_to_constraint(int(row.index), *terms(indices, factors))  # an expression takes longer
+        rows.append(row)
+    model.minimize(model_builder.LinearExpr.weighted_sum(*terms(program.objective.keys(), program.objective.values())))
     return model, columns, rows
 
 

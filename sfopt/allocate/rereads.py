@@ -11,7 +11,7 @@ from functools import cached_property
 from sfopt import cost
 from sfopt.allocate.growth import Growth
 from sfopt.allocate.options import Key, Option
-from sfopt.allocate.segments import SegmentOptions
+from sfopt.allocate.segments import Maker, SegmentOptions
 from sfopt.allocate.tiling import Tiling
 from sfopt.allocate.worth import Needs
 from sfopt.groups import Group, Kind
@@ -33,6 +33,8 @@ class RereadOptions:
         self.segments, self.network, self.device = segments, segments.network, segments.device
         self.saved_bytes, self.moved_bytes = dict[int, int](), dict[int, int]()
         """Group -> scratchpad that a tile takes less than all of its weights; DRAM bytes of the weights. Where that can be."""
+        self._makers = dict[int, Maker]()
+        """Index into `_worth_having` -> maker of lean options."""
         for group in self.network.groups:
             channels = self.network.maps[group.output].channels if group.kind is Kind.CONV else 0
             if group.conv_groups == 1 and channels > self.device.lanes_out:
@@ -42,10 +44,12 @@ class RereadOptions:
 
     def lean(self, budget_bytes: int) -> Iterator[Option]:
         """Those that matter where cycles do not: without overlap and early constants. Only those within a budget."""
-        for growth, groups in self._worth_having:
+        for i, (growth, groups) in enumerate(self._worth_having):
             left = budget_bytes - self._again_bytes(growth, groups)
             if left >= 0:
-                yield from self.segments.tiled(growth, self._tiling(groups, overlap=False)).options(None, left)
+                if i not in self._makers:
+                    self._makers[i] = self.segments.tiled(growth, self._tiling(groups, overlap=False))
+                yield from self._makers[i].lean(left)
 
     def full(self, keys: Set[Key] | None) -> Iterator[Option]:
         """All of them, or all of certain keys."""

@@ -32,7 +32,7 @@ from sfopt.groups import Group, Kind, Network
 from sfopt.plan import Feed, Role, Run, WeightMode
 from sfopt.rows import RowSchedule, rows_to_run
 
-__all__ = ["UNLIMITED", "SegmentOptions"]
+__all__ = ["UNLIMITED", "Maker", "SegmentOptions"]
 
 UNLIMITED = 1 << 62
 """A budget that rules nothing out."""
@@ -44,22 +44,19 @@ class SegmentOptions:
     def __init__(self, network: Network, device: Device, *, side_by_side: bool = True) -> None:
         self.network, self.device = network, device
         self.shared = _Shared(network, device, Lending(network, device) if side_by_side else None)
-        self._lean = dict[int, tuple[Option, ...]]()
 
-    def lean(self, budget_bytes: int) -> tuple[Option, ...]:
+    def lean(self, budget_bytes: int) -> Iterator[Option]:
         """Those that matter where cycles do not: the lowest bands, in which every buffer is smallest.
 
         Only those whose maps move at most `budget_bytes` beyond what is compulsory.
         """
-        if budget_bytes not in self._lean:
-            found = (option for maker, _ in self._worth_having.values() for option in maker.options(None, budget_bytes))
-            self._lean[budget_bytes] = tuple(found)
-        return self._lean[budget_bytes]
+        for maker, _ in self._worth_having.values():
+            yield from maker.lean(budget_bytes)
 
     @cached_property
-    def _worth_having(self) -> Mapping[tuple[int, int], tuple["_Maker", int]]:
+    def _worth_having(self) -> Mapping[tuple[int, int], tuple["Maker", int]]:
         """Groups first..last -> options at the least band height, and what running them in two parts needs, which is more."""
-        needs, found = Needs(self.network, self.shared.whole), dict[tuple[int, int], tuple[_Maker, int]]()
+        needs, found = Needs(self.network, self.shared.whole), dict[tuple[int, int], tuple[Maker, int]]()
         for last in self.network.groups:
             if last.kind is Kind.HOST:
                 continue
@@ -69,7 +66,7 @@ class SegmentOptions:
                 own = inside.bytes if growth.connected else cut
                 needs.know(growth.first, last.index, min(own, cut))
                 if own < cut:
-                    found[growth.first, last.index] = _Maker(self.shared, growth.copy(), inside.copy()), cut
+                    found[growth.first, last.index] = Maker(self.shared, growth.copy(), inside.copy()), cut
         return found
 
     @property
@@ -104,11 +101,11 @@ class SegmentOptions:
         """Sums over a segment that grows and holds all its constants."""
         return _Inside(self.shared)
 
-    def tiled(self, growth: Growth, tiling: Tiling) -> "_Maker":
+    def tiled(self, growth: Growth, tiling: Tiling) -> "Maker":
         """Maker of the options in which some groups read their weights again."""
         inside = _Inside(self.shared, tiling)
         inside.take_in(growth)
-        return _Maker(self.shared, growth, inside)
+        return Maker(self.shared, growth, inside)
 
     def _lowest(self, last: Group) -> Iterator[tuple[Growth, "_Inside"]]:
         """All segments that end with a group, at the least band height that each can have, shorter ones first."""
@@ -138,7 +135,7 @@ class SegmentOptions:
                 return
             ratio, cut = band_rows // growth.unit, self.cut_bytes(growth.first, last)
             if growth.first in starts and inside.bytes < cut and ratio & (ratio - 1) == 0:
-                yield from _Maker(self.shared, growth.copy(), inside.copy()).options(keys)
+                yield from Maker(self.shared, growth.copy(), inside.copy()).options(keys)
 
 
 def _no_worse(a: Option, b: Option) -> bool:
@@ -296,8 +293,8 @@ class _Stream:
     rest: int
 
 
-class _Maker:
-    """Builds the options of one segment at one band height."""
+class Maker:
+    """Builds the options of one segment at one band height; lean ones once."""
 
     def __init__(self, shared: _Shared, growth: Growth, inside: _Inside) -> None:
         self.shared, self.growth, self.inside = shared, growth, inside
@@ -306,30 +303,51 @@ class _Maker:
         previous = self.network.groups[self.first - 1] if self.first else None
         self.may_prefetch = previous is not None and previous.kind is not Kind.HOST and inside.constant_bytes > 0
         self.made = dict[str, _Stream]()
+        self.made_lean = dict[frozenset[str], Option | None]()
+        """Pattern -> its option, if it fits."""
 
-    def options(self, keys: Set[Key] | None, budget_bytes: int | None = None) -> Iterator[Option]:
-        """Every option of the patterns asked for; with a budget, lean ones whose maps move no more beyond what they must."""
-        moving = [*self.growth.external(), *self.growth.leaving()]
-        free = [m for m in moving if m in self.shared.free and self._outlives(m)]
-        extra = {m: self.network.maps[m].size_bytes for m in free if not self._moves_here(m)}
-        lean = budget_bytes is not None
-        for pattern in patterns(self.network, free):
-            if keys is not None and (self.first, self.last, pattern) not in keys:
-                continue
-            if budget_bytes is not None and sum(b for m, b in extra.items() if m not in pattern) > budget_bytes:
-                continue
-            held = sum(self.shared.whole[m] for m in pattern - {m for _, m in self._lends(pattern)})
-            if held + self.inside.bytes > self.device.sram_bytes:
-                continue
-            streams = {m: self._stream(m) for m in moving if m not in pattern}
-            loads = [m for m in moving if m in pattern and self._moves_here(m)]
-            for overlap, early in product(
-                self._overlaps(streams) if not lean else (False,),
-                (False, True) if self.may_prefetch and not lean else (False,),
-            ):
-                option = self._option(pattern, streams, loads, overlap=overlap, early=early)
-                if max(option.own_bytes + held, option.floor_bytes) <= self.device.sram_bytes:
+    def options(self, keys: Set[Key] | None) -> Iterator[Option]:
+        """Every option of the patterns asked for."""
+        for pattern in patterns(self.network, self.free):
+            if keys is None or (self.first, self.last, pattern) in keys:
+                yield from self._fitting(pattern, lean=False)
+
+    def lean(self, budget_bytes: int) -> Iterator[Option]:
+        """Options without overlap and early constants, of patterns whose maps move at most `budget_bytes` beyond what they must."""
+        beyond = {m: self.network.maps[m].size_bytes for m in self.free if not self._moves_here(m)}
+        for pattern in patterns(self.network, self.free):
+            if sum(b for m, b in beyond.items() if m not in pattern) <= budget_bytes:
+                if pattern not in self.made_lean:
+                    self.made_lean[pattern] = next(self._fitting(pattern, lean=True), None)
+                option = self.made_lean[pattern]
+                if option is not None:
                     yield option
+
+    @cached_property
+    def moving(self) -> tuple[str, ...]:
+        """Maps that cross the segment's borders."""
+        return *self.growth.external(), *self.growth.leaving()
+
+    @cached_property
+    def free(self) -> tuple[str, ...]:
+        """Those of them that may be resident."""
+        return tuple(m for m in self.moving if m in self.shared.free and self._outlives(m))
+
+    def _fitting(self, pattern: frozenset[str], *, lean: bool) -> Iterator[Option]:
+        """Options of one pattern that fit, in every combination of overlap and early constants, or lean with neither."""
+        lends = self._lends(pattern)
+        held = sum(self.shared.whole[m] for m in pattern - {m for _, m in lends})
+        if held + self.inside.bytes > self.device.sram_bytes:
+            return
+        streams = {m: self._stream(m) for m in self.moving if m not in pattern}
+        loads = [m for m in self.moving if m in pattern and self._moves_here(m)]
+        for overlap, early in product(
+            self._overlaps(streams) if not lean else (False,),
+            (False, True) if self.may_prefetch and not lean else (False,),
+        ):
+            option = self._option(pattern, lends, streams, loads, overlap=overlap, early=early)
+            if max(option.own_bytes + held, option.floor_bytes) <= self.device.sram_bytes:
+                yield option
 
     def _overlaps(self, streams: Mapping[str, "_Stream"]) -> tuple[bool, ...]:
         """Whether DMA may run behind compute; tiles of weights are sized for one of the two."""
@@ -344,6 +362,7 @@ class _Maker:
     def _option(
         self,
         pattern: frozenset[str],
+        lends: frozenset[Edge],
         streams: Mapping[str, "_Stream"],
         loads: list[str],
         *,
@@ -375,7 +394,7 @@ class _Maker:
             exposed=edges + constant_time.held * (not early) + rest * (not overlap),
             behind=rest * overlap,
             ahead=constant_time.held * early,
-            lends=self._lends(pattern),
+            lends=lends,
             make=partial(self._body, streams, early=early, overlap=overlap),
         )
 
