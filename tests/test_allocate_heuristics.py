@@ -31,7 +31,7 @@ def instance(seed: int) -> tuple[Network, Device]:
 @cache
 def plan_of(seed: int, method: str) -> Plan | None:
     try:
-        return plan(*instance(seed), method, time_limit_s=20)
+        return plan(*instance(seed), method, time_limit_s=60)
     except InfeasibleError:
         return None
 

@@ -124,7 +124,7 @@ def test_programs_of_proven_plans(seed: int, share: int) -> None:
     network = transposed_network(seed, side=9)
     device = DEVICE.with_sram(DEVICE.sram_bytes // share // 1024 * 1024)
     try:
-        made = plan(network, device, time_limit_s=20)
+        made = plan(network, device, time_limit_s=60)
     except InfeasibleError:
         return
     check_plan(made, network, device)
