@@ -117,7 +117,8 @@ class Session:
             "PATH": [str(Path(sys.executable).parent), os.environ["PATH"]],
             "PYTHONPATH": [str(ROOT), str(ROOT / "backends"), os.environ.get("PYTHONPATH", "")],
         }
-        plain = {"COLUMNS": "120", "NO_COLOR": "1", "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": ""}
+        plain = {"COLUMNS": "120", "NO_COLOR": "1", "PYTEST_ADDOPTS": ""}
+        plain |= {"TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": ""}
         environment = {**os.environ, **plain, **{name: os.pathsep.join(parts) for name, parts in paths.items()}}
         command = ["bash", "-euo", "pipefail", "-c", source]
         done = subprocess.run(command, cwd=self.folder, env=environment, stdout=-1, stderr=-2, text=True, check=False)

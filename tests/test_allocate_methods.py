@@ -17,7 +17,7 @@ def test_every_method_makes_checked_plans(method: str) -> None:
         network = random_network(seed, ops=8, side=10, channels=20)
         device = load_device("sim8").with_sram(8192 << seed % 4)
         try:
-            made = plan(network, device, method, time_limit_s=20)
+            made = plan(network, device, method, time_limit_s=5)
         except InfeasibleError:
             continue
         facts = check_plan(made, network, device)

