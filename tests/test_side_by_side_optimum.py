@@ -88,6 +88,12 @@ def test_optimum_of_concats_equals_enumeration_on_hundreds(objective: str, block
 
 
 @pytest.mark.parametrize("objective", OBJECTIVES)
+def test_an_operand_read_back_behind_the_group_that_took_its_place(objective: str) -> None:
+    """Seed 118: the concat's first operand lies where its second did, which the concat reads from DRAM."""
+    assert compare([118], objective, nodes=100_000) == (1, 1)
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES)
 def test_optimum_of_concats_in_company_equals_enumeration(objective: str) -> None:
     """Among these is one (seed 8, least scratchpad) that needs the concat in the segment that makes one of its pieces."""
     compared, feasible = compare(range(12), objective, make=scaled_concats_case)

@@ -198,7 +198,8 @@ class InPlace:
 
     def _keep_apart(self) -> None:
         """Of edges that bring two maps into one place that stream through one instruction of r, not all: sum of s <= number - 1.
-        The output of r and its operand are no such maps if the output has that operand's place.
+        The output of r and its operand are no such maps if the output has that operand's place; nor is a map that gave its place
+        to a group in front of r, since it ended there and r reads it back from DRAM.
         """
         for group in self.problem.network.groups:
             seen = set[frozenset[Edge]]()
@@ -206,7 +207,8 @@ class InPlace:
                 for a, b in combinations(names, 2):
                     for ways in self._meetings(a, b):
                         own = any((group.index, m) in ways and group.output in (a, b) for m in (a, b))
-                        if not own and ways not in seen:
+                        ended = any(g < group.index and m in (a, b) for g, m in ways)
+                        if not own and not ended and ways not in seen:
                             seen.add(ways)
                             self.program.row([(self.edges[e], 1) for e in sorted(ways)], high=len(ways) - 1)
 
