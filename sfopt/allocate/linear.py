@@ -169,7 +169,7 @@ def model_of(
     program: LinearProgram, *, whole: bool
 ) -> tuple[model_builder.Model, dict[int, model_builder.Variable], list[model_builder.LinearConstraint]]:
     """The program for OR-Tools' linear solvers, or for integer ones where columns are `whole`; open columns by index; rows."""
-    model = model_builder.Model()  # type: ignore[no-untyped-call]
+    model = model_builder.Model()
     columns = {i: model.new_var(program.low[i], program.high[i], whole, None) for i in program.open_columns}
 
     def terms(indices: Iterable[int], factors: Iterable[int]) -> tuple[list[model_builder.Variable], list[float]]:
